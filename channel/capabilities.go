@@ -1,0 +1,50 @@
+package channel
+
+import "github.com/parley-messaging/parley/message"
+
+// A Level says how well a channel carries one kind of content.
+type Level string
+
+// The levels.
+const (
+	Full    Level = "full"    // as given
+	Partial Level = "partial" // adapted, the meaning is kept
+	Dropped Level = "dropped" // left out, with a warning
+	No      Level = "refused" // a message that needs it cannot go out here
+)
+
+// Capabilities say, as data, what a channel can show. Zero limits mean "none".
+type Capabilities struct {
+	Text      Ability
+	Header    Ability
+	Footer    Ability
+	Media     map[message.MediaType]MediaAbility
+	Replies   Ability // reply buttons
+	Links     Ability // URL buttons
+	Dial      Ability // call buttons
+	List      Ability
+	Location  Ability
+	Cards     Ability
+	Reaction  Ability
+	ReplyTo   Ability
+	Request   Ability // ask for a location
+	Templates Ability
+}
+
+// An Ability is a level with its limits.
+type Ability struct {
+	Level  Level
+	Max    int    // characters, buttons or rows
+	Title  int    // characters of a title
+	Note   string // source and date of the limit
+	Source string
+}
+
+// A MediaAbility is what a channel takes of one media type.
+type MediaAbility struct {
+	Level   Level
+	Bytes   int64 // largest file
+	MIME    []string
+	Caption int // characters
+	Note    string
+}

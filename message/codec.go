@@ -1,0 +1,270 @@
+package message
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// ErrBadTrack is returned when stored bytes are not a delivery's track.
+var ErrBadTrack = errors.New("not a delivery track")
+
+const trackVersion = 1
+
+// AppendTrack appends everything of d that has no column of its own (all but
+// ID, Workspace, Contact, State, Version and Due) in a compact binary form.
+// The form is stored: a change of it is a new version byte.
+func (d *Delivery) AppendTrack(b []byte) []byte {
+	e := encoder{append(b, trackVersion)}
+	e.text(string(d.Purpose))
+	e.time(d.CreatedAt)
+	e.time(d.SendAt)
+	e.time(d.ExpiresAt)
+	e.time(d.EndedAt)
+	e.int(int64(d.Current))
+	e.int(int64(d.Satisfied))
+	e.text(d.Reason)
+	e.money(d.Limit)
+	e.int(int64(len(d.Steps)))
+	for i := range d.Steps {
+		e.step(&d.Steps[i])
+	}
+	return e.b
+}
+
+// ReadTrack fills d from what AppendTrack wrote. It fails with ErrBadTrack on
+// anything else and never reads past b.
+func (d *Delivery) ReadTrack(b []byte) error {
+	if len(b) == 0 || b[0] != trackVersion {
+		return ErrBadTrack
+	}
+	r := decoder{b: b[1:]}
+	d.Purpose = Purpose(r.text())
+	d.CreatedAt = r.time()
+	d.SendAt = r.time()
+	d.ExpiresAt = r.time()
+	d.EndedAt = r.time()
+	d.Current = int(r.int())
+	d.Satisfied = int(r.int())
+	d.Reason = r.text()
+	d.Limit = r.money()
+	d.Steps = nil
+	if n := r.count(); n > 0 {
+		d.Steps = make([]Step, n)
+		for i := range d.Steps {
+			r.step(&d.Steps[i])
+		}
+	}
+	if r.bad || len(r.b) != 0 {
+		return ErrBadTrack
+	}
+	return nil
+}
+
+type encoder struct{ b []byte }
+
+func (e *encoder) int(v int64)   { e.b = binary.AppendVarint(e.b, v) }
+func (e *encoder) byte(v byte)   { e.b = append(e.b, v) }
+func (e *encoder) text(s string) { e.int(int64(len(s))); e.b = append(e.b, s...) }
+func (e *encoder) blob(s []byte) { e.int(int64(len(s))); e.b = append(e.b, s...) }
+func (e *encoder) id(v [16]byte) {
+	if v == [16]byte{} {
+		e.byte(0)
+		return
+	}
+	e.byte(1)
+	e.b = append(e.b, v[:]...)
+}
+func (e *encoder) bool(v bool) {
+	if v {
+		e.byte(1)
+	} else {
+		e.byte(0)
+	}
+}
+func (e *encoder) time(t time.Time) {
+	if t.IsZero() {
+		e.int(0)
+	} else {
+		e.int(t.UnixMicro())
+	}
+}
+func (e *encoder) money(m Money) {
+	e.text(m.Currency)
+	if m.Currency != "" {
+		e.int(m.Micros)
+	}
+}
+
+func (e *encoder) step(s *Step) {
+	e.text(string(s.Channel))
+	e.id(s.Sender)
+	e.id(s.Connector)
+	e.text(string(s.Mode))
+	e.text(s.Template)
+	e.int(int64(s.Next.NotDelivered))
+	e.int(int64(s.Next.NotRead))
+	e.int(int64(s.Next.NotReplied))
+	e.byte(byte(s.State))
+	e.text(s.Reason)
+	e.text(s.Detail)
+	e.int(int64(s.ValidFor))
+	e.time(s.HeldUntil)
+	e.time(s.Started)
+	e.time(s.Deadline)
+	e.time(s.Horizon)
+	e.int(int64(s.Retries))
+	e.bool(s.Replied)
+	e.money(s.Estimate)
+	e.int(int64(s.Segments))
+	e.bool(s.Receipts)
+	e.int(int64(len(s.Attempts)))
+	for i := range s.Attempts {
+		a := &s.Attempts[i]
+		e.id(a.Connector)
+		e.int(a.Fence)
+		e.byte(byte(a.Outcome))
+		for _, t := range [...]time.Time{a.StartedAt, a.AnsweredAt, a.SentAt, a.DeliveredAt, a.ReadAt, a.FailedAt} {
+			e.time(t)
+		}
+		e.byte(byte(a.Fault))
+		e.text(a.Code)
+		e.text(a.Title)
+		e.bool(a.Inferred)
+		e.int(int64(len(a.Parts)))
+		for _, p := range a.Parts {
+			e.blob(p.Ref)
+			e.b = append(e.b, p.Key[:]...)
+			e.byte(byte(p.State))
+		}
+		e.money(a.Price)
+		e.text(a.PriceBy)
+		e.text(a.PriceRule)
+	}
+}
+
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (r *decoder) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *decoder) fail() { r.bad, r.b = true, nil }
+
+func (r *decoder) take(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.fail()
+		return nil
+	}
+	out := r.b[:n:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *decoder) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+func (r *decoder) bool() bool   { return r.byte() == 1 }
+func (r *decoder) blob() []byte { return append([]byte(nil), r.take(r.size())...) }
+func (r *decoder) text() string { return string(r.take(r.size())) }
+
+// size reads a length; one that cannot be an int is a fault, not a truncation.
+func (r *decoder) size() int {
+	v := r.int()
+	if v < 0 || v > int64(len(r.b)) {
+		r.fail()
+		return 0
+	}
+	return int(v)
+}
+
+// count reads the number of things that follow: each takes a byte at least.
+func (r *decoder) count() int { return r.size() }
+
+func (r *decoder) id() (v [16]byte) {
+	if r.byte() == 1 {
+		copy(v[:], r.take(16))
+	}
+	return v
+}
+
+func (r *decoder) time() time.Time {
+	v := r.int()
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(v).UTC()
+}
+
+func (r *decoder) money() (m Money) {
+	m.Currency = r.text()
+	if m.Currency != "" {
+		m.Micros = r.int()
+	}
+	return m
+}
+
+func (r *decoder) step(s *Step) {
+	s.Channel = Channel(r.text())
+	s.Sender = r.id()
+	s.Connector = r.id()
+	s.Mode = Mode(r.text())
+	s.Template = r.text()
+	s.Next.NotDelivered = time.Duration(r.int())
+	s.Next.NotRead = time.Duration(r.int())
+	s.Next.NotReplied = time.Duration(r.int())
+	s.State = StepState(r.byte())
+	s.Reason = r.text()
+	s.Detail = r.text()
+	s.ValidFor = time.Duration(r.int())
+	s.HeldUntil = r.time()
+	s.Started = r.time()
+	s.Deadline = r.time()
+	s.Horizon = r.time()
+	s.Retries = int(r.int())
+	s.Replied = r.bool()
+	s.Estimate = r.money()
+	s.Segments = int(r.int())
+	s.Receipts = r.bool()
+	n := r.count()
+	if n == 0 {
+		return
+	}
+	s.Attempts = make([]Attempt, n)
+	for i := range s.Attempts {
+		a := &s.Attempts[i]
+		a.Connector = r.id()
+		a.Fence = r.int()
+		a.Outcome = Outcome(r.byte())
+		for _, t := range [...]*time.Time{&a.StartedAt, &a.AnsweredAt, &a.SentAt, &a.DeliveredAt, &a.ReadAt, &a.FailedAt} {
+			*t = r.time()
+		}
+		a.Fault = FaultKind(r.byte())
+		a.Code = r.text()
+		a.Title = r.text()
+		a.Inferred = r.bool()
+		if p := r.count(); p > 0 {
+			a.Parts = make([]Part, p)
+			for j := range a.Parts {
+				a.Parts[j].Ref = r.blob()
+				copy(a.Parts[j].Key[:], r.take(16))
+				a.Parts[j].State = ReceiptStatus(r.byte())
+			}
+		}
+		a.Price = r.money()
+		a.PriceBy = r.text()
+		a.PriceRule = r.text()
+	}
+}
