@@ -1,0 +1,61 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/parley-messaging/parley/message"
+)
+
+// Leases give connector accounts to nodes (laws 2 and 3), on the database's
+// clock.
+type Leases interface {
+	// Lease takes or renews leases for owner. A connector held by another
+	// whose lease has not expired is not given. The token rises each time a
+	// connector changes hands, and at each Lease by an owner whose lease had
+	// expired.
+	Lease(ctx context.Context, owner string, connectors []message.ConnectorID, ttl time.Duration) ([]Lease, error)
+	// Release gives leases back at once.
+	Release(ctx context.Context, owner string, connectors []message.ConnectorID) error
+	// LeaseList shows who holds what.
+	LeaseList(ctx context.Context) ([]Lease, error)
+	// Wake hints the owner of a connector that work was committed for it;
+	// hints are coalesced and may be lost. Woken gives the connectors hinted.
+	Wake(ctx context.Context, connectors []message.ConnectorID) error
+	Woken() <-chan message.ConnectorID
+}
+
+// A Lease is the right to drive a connector account.
+type Lease struct {
+	Connector message.ConnectorID
+	Owner     string
+	Token     int64
+	ExpiresAt time.Time     // on the database's clock
+	TTL       time.Duration // what was left when the answer was written
+}
+
+// Upkeep keeps a store small and whole.
+type Upkeep interface {
+	// Purge deletes what is older than its time, in one small batch, and gives
+	// how many rows went; 0 means nothing is left to purge.
+	Purge(ctx context.Context, p Purge) (int, error)
+	// Backup writes a consistent copy to a path where the store is a file;
+	// others fail with ErrUnavailable.
+	Backup(ctx context.Context, path string) error
+	// Epoch tells the log's epoch and raises it when raise is set: after a
+	// restore into another cluster.
+	Epoch(ctx context.Context, raise bool) (int64, error)
+}
+
+// A Purge says what may go. Zero times keep everything.
+type Purge struct {
+	Messages    time.Time // ended messages, with deliveries and charges, created before
+	Content     time.Time // sealed content of ended messages created before
+	Events      time.Time // events that every reader has passed
+	Webhooks    time.Time // delivered or dead deliveries
+	Callbacks   time.Time // callbacks set aside
+	Idempotency time.Time // keys that expired before
+	Dedup       time.Time // inbound keys to be forgotten before
+	Refs        time.Time // open refs that expired before
+	Batch       int       // rows at most of each kind
+}
