@@ -20,6 +20,7 @@ type plan struct {
 	// prefix finds a national prefix that people leave in international
 	// numbers ("+44 0…"); nil where the country has none.
 	prefix *regexp.Regexp
+	starts [10]bool // first digits a prefix may have: spares most numbers the expression
 }
 
 type planState struct {
@@ -78,6 +79,7 @@ func (p *Phones) compile(code int) *plan {
 		if i == 0 {
 			if prefix := m.GetNationalPrefixForParsing(); prefix != "" {
 				out.prefix, _ = regexp.Compile("^(?:" + prefix + ")")
+				out.starts = firstDigits(prefix)
 			}
 		}
 		leads = append(leads, m.GetLeadingDigits() != "")
@@ -138,6 +140,22 @@ func compileDigits(expr string, open bool) *syntax.Prog {
 		return nil
 	}
 	return prog
+}
+
+// firstDigits says which digits a non-empty match of expr can start with.
+func firstDigits(expr string) (out [10]bool) {
+	prog := compileDigits(expr, false)
+	if prog == nil {
+		return out
+	}
+	b := planBuilder{patterns: []pattern{{prog: prog}}}
+	for _, t := range b.closure(nil, startThreads(b.patterns)) {
+		in := &prog.Inst[t.pc]
+		for d := range out {
+			out[d] = out[d] || in.Op != syntax.InstMatch && in.MatchRune(rune('0'+d))
+		}
+	}
+	return out
 }
 
 // A thread is one pattern's place in its program.
@@ -292,7 +310,7 @@ func (p *plan) walk(digits string) (verdict, bool) {
 // prefixed reports whether the number starts with what its country dials
 // before national numbers, so that the library must decide whether to drop it.
 func (p *plan) prefixed(digits string) bool {
-	if p.prefix == nil {
+	if p.prefix == nil || digits == "" || !p.starts[digits[0]-'0'] {
 		return false
 	}
 	loc := p.prefix.FindStringIndex(digits)
