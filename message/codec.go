@@ -117,7 +117,7 @@ func (e *encoder) step(s *Step) {
 	e.bool(s.Replied)
 	e.money(s.Estimate)
 	e.int(int64(s.Segments))
-	e.bool(s.Receipts)
+	e.int(int64(s.Expect))
 	e.int(int64(len(s.Attempts)))
 	for i := range s.Attempts {
 		a := &s.Attempts[i]
@@ -237,7 +237,7 @@ func (r *decoder) step(s *Step) {
 	s.Replied = r.bool()
 	s.Estimate = r.money()
 	s.Segments = int(r.int())
-	s.Receipts = r.bool()
+	s.Expect = time.Duration(r.int())
 	n := r.count()
 	if n == 0 {
 		return

@@ -102,7 +102,7 @@ type Step struct {
 	Replied   bool
 	Estimate  Money
 	Segments  int
-	Receipts  bool // the connector gives delivery receipts
+	Expect    time.Duration // after being taken, a receipt is expected for this long; 0 = the connector gives none
 	Attempts  []Attempt
 }
 

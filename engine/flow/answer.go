@@ -1,0 +1,337 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/parley-messaging/parley/message"
+)
+
+// Answer records how a send ended: the provider's answer when f is nil, else a
+// fault. parts are the provider's ids, sealed and keyed by the shell.
+func Answer(p *Policy, d *message.Delivery, w Which, parts []message.Part, f *message.Fault, now time.Time) Move {
+	m := move(p, d, now)
+	a := m.attempt(w)
+	if a == nil {
+		return Move{}
+	}
+	if a.AnsweredAt.IsZero() {
+		a.AnsweredAt = now
+	}
+	if len(parts) > 0 && len(a.Parts) == 0 {
+		a.Parts = parts
+	}
+	m.m.Changed = true
+	switch {
+	case f == nil:
+		a.Outcome = message.Taken
+		m.fact(w, message.FactAccepted, now, "")
+	case !f.Certain:
+		m.note(a, f)
+		if a.Outcome == message.Started {
+			a.Outcome = message.Uncertain
+		}
+		m.lost(w)
+	default:
+		m.note(a, f)
+		m.fail(w, f)
+	}
+	return m.done()
+}
+
+// NotSent records that an attempt surely never left and is nobody's failure:
+// a shutdown, or a link that went down first. The step is queued again.
+func NotSent(p *Policy, d *message.Delivery, w Which, reason string, now time.Time) Move {
+	m := move(p, d, now)
+	a := m.attempt(w)
+	if a == nil || a.Outcome != message.Started {
+		return Move{}
+	}
+	a.Outcome, a.AnsweredAt = message.NotSent, now
+	m.again(w.Step, reason)
+	return m.done()
+}
+
+// Lost records that nobody knows what became of an attempt: its owner died.
+func Lost(p *Policy, d *message.Delivery, w Which, now time.Time) Move {
+	m := move(p, d, now)
+	a := m.attempt(w)
+	if a == nil || a.Outcome != message.Started {
+		return Move{}
+	}
+	a.Outcome = message.Uncertain
+	m.lost(w)
+	m.m.Changed = true
+	return m.done()
+}
+
+func (m *mover) attempt(w Which) *message.Attempt {
+	if w.Step < 0 || w.Step >= len(m.d.Steps) {
+		return nil
+	}
+	s := &m.d.Steps[w.Step]
+	if w.Attempt < 0 || w.Attempt >= len(s.Attempts) {
+		return nil
+	}
+	return &s.Attempts[w.Attempt]
+}
+
+func (m *mover) note(a *message.Attempt, f *message.Fault) {
+	a.Fault, a.Code, a.Title = f.Kind, f.Code, f.Title
+}
+
+// again queues a step once more.
+func (m *mover) again(step int, reason string) {
+	m.m.Changed = true
+	s := &m.d.Steps[step]
+	if m.d.Satisfied > 0 || m.d.State.Ended() {
+		s.State, s.Reason = message.StepCancelled, ReasonDelivered
+		if m.d.Satisfied == 0 {
+			s.State, s.Reason = message.StepExpired, ReasonExpired
+		}
+		return
+	}
+	if m.d.Current != step {
+		s.State, s.Reason = message.StepFailed, reason
+		m.conclude()
+		return
+	}
+	s.State, s.Reason = message.StepQueued, reason
+}
+
+// retry holds a step until an instant, if that makes sense, else it fails.
+func (m *mover) retry(step int, wait time.Duration, reason string) {
+	s := &m.d.Steps[step]
+	at := m.now.Add(wait)
+	if m.d.Current != step || m.d.Satisfied > 0 || m.d.State.Ended() || !m.d.ExpiresAt.IsZero() && at.After(m.d.ExpiresAt) {
+		m.step(step, message.StepFailed, reason)
+		if m.d.Current == step {
+			m.advance()
+		} else {
+			m.conclude()
+		}
+		return
+	}
+	s.HeldUntil = at
+	m.step(step, message.StepHeld, reason)
+	m.m.Changed = true
+}
+
+// lost makes an attempt unknown; what then depends on the purpose (law 3).
+func (m *mover) lost(w Which) {
+	s := &m.d.Steps[w.Step]
+	if message.Join(s.State, message.FactLost, false) != message.StepUnknown || s.State == message.StepUnknown {
+		return
+	}
+	started := s.Attempts[w.Attempt].StartedAt
+	s.Horizon = started.Add(m.p.UnknownEnd)
+	m.step(w.Step, message.StepUnknown, ReasonUnknown)
+	switch m.d.Purpose {
+	case message.Authentication:
+		s.Deadline = time.Time{}
+		if m.d.Current == w.Step && m.next() {
+			m.advance()
+		}
+	case message.Marketing:
+		s.Deadline = time.Time{} // never twice: only a receipt or the horizon moves it
+	default:
+		wait := m.p.UnknownWait
+		if t, _ := s.Next.Wait(s.State); t > 0 {
+			wait = t
+		}
+		s.Deadline = started.Add(wait)
+	}
+}
+
+// next reports whether a step is left to try.
+func (m *mover) next() bool {
+	for i := m.d.Current + 1; i < len(m.d.Steps); i++ {
+		if m.d.Steps[i].State == message.StepPending {
+			return true
+		}
+	}
+	return false
+}
+
+// fail acts on a certain fault, told at once or by receipt.
+func (m *mover) fail(w Which, f *message.Fault) {
+	s := &m.d.Steps[w.Step]
+	a := &s.Attempts[w.Attempt]
+	m.m.At = w
+	m.m.Changed = true
+	if w.Attempt != len(s.Attempts)-1 {
+		// News of an attempt that was followed by another: it does not decide.
+		if a.Outcome == message.Started || a.Outcome == message.Uncertain {
+			a.Outcome = message.Rejected
+		}
+		return
+	}
+	if !s.State.Open() {
+		return
+	}
+	switch f.Kind {
+	case message.Throttled:
+		a.Outcome = message.NotSent
+		m.m.Slow = f
+		wait := f.RetryAfter
+		if wait <= 0 {
+			wait = m.p.ThrottledWait
+		}
+		m.retry(w.Step, wait, ReasonThrottled)
+		return
+	case message.Misconfigured:
+		a.Outcome = message.NotSent
+		m.m.Pause = f
+		m.again(w.Step, ReasonMisconfigured)
+		return
+	}
+	a.Outcome = message.Rejected
+	a.FailedAt = m.now
+	switch f.Kind {
+	case message.Transient:
+		s.Retries++
+		if s.Retries <= m.p.MaxRetries {
+			wait := max(m.p.Backoff(s.Retries), f.RetryAfter)
+			m.retry(w.Step, wait, ReasonRetry)
+			return
+		}
+	case message.WindowClosed:
+		m.m.CloseWindow = true
+		if s.Mode == message.FreeForm && s.Template != "" && m.d.Current == w.Step && !m.d.State.Ended() {
+			s.Mode = message.Template
+			s.State, s.Reason = message.StepQueued, ReasonWindowTemplate
+			m.event(EventStep, w.Step, w.Attempt, ReasonWindowTemplate)
+			return
+		}
+	case message.Unreachable:
+		m.m.Remember = f
+	case message.OptedOut:
+		m.m.Suppress = f
+	}
+	reason := f.Kind.String()
+	if f.Kind == message.Capped && m.d.Purpose == message.Marketing {
+		if at := m.now.Add(m.p.CappedWait); s.Retries < 2 && !m.d.ExpiresAt.IsZero() && at.Before(m.d.ExpiresAt) && m.d.Current == w.Step {
+			s.Retries++
+			m.retry(w.Step, m.p.CappedWait*time.Duration(s.Retries), ReasonCapped)
+			return
+		}
+	}
+	m.step(w.Step, message.StepFailed, reason)
+	s.Detail = f.Code
+	if m.d.Purpose == message.Marketing && (f.Kind == message.OptedOut || f.Kind == message.Capped) {
+		m.abandon(message.StepSkipped, ReasonMarketingStays)
+		m.d.Current = len(m.d.Steps)
+		m.conclude()
+		return
+	}
+	if m.d.Current == w.Step {
+		m.advance()
+	} else {
+		m.conclude()
+	}
+}
+
+// fact joins what was learnt about an attempt into its step and the message.
+func (m *mover) fact(w Which, f message.Fact, at time.Time, reason string) {
+	s := &m.d.Steps[w.Step]
+	a := &s.Attempts[w.Attempt]
+	if a.Outcome == message.Started || a.Outcome == message.Uncertain || a.Outcome == message.NotSent {
+		a.Outcome = message.Taken
+	}
+	before := s.State
+	after := message.Join(before, f, m.d.Satisfied > 0 && m.d.Satisfied != w.Step+1)
+	charge := m.charge(s, a, f)
+	if after != before {
+		m.m.Changed = true
+		s.State = after
+	}
+	switch {
+	case f == message.FactAccepted:
+		if a.SentAt.IsZero() {
+			a.SentAt = at
+			m.m.Changed = true
+		}
+		if after != before {
+			m.sent(w, charge)
+			return
+		}
+	case after == before && f == message.FactDelivered, after == before && f == message.FactRead:
+		// A repeat, or a read of what was superseded: only its time is kept.
+	case after == message.StepSuperseded:
+		s.Reason = ReasonDelivered
+		m.event(EventStep, w.Step, w.Attempt, "superseded").Charge = charge
+		return
+	case f == message.FactDelivered || f == message.FactRead:
+		to := message.Delivered
+		if f == message.FactRead {
+			to = message.Read
+		}
+		if e := m.rise(to, w.Step, w.Attempt, reason); e != nil {
+			e.Charge = charge
+			charge = false
+		}
+		if m.d.Satisfied == 0 && s.Next.Satisfied(after, s.Replied) {
+			m.satisfied(w.Step)
+		} else if m.d.Current == w.Step {
+			m.deadline(w.Step, m.since(a))
+		}
+	}
+	if charge {
+		m.event(EventStep, w.Step, w.Attempt, "charged").Charge = true
+	}
+}
+
+// since gives the instant a trigger's wait counts from: the provider's answer,
+// or our attempt where there was none.
+func (m *mover) since(a *message.Attempt) time.Time {
+	if !a.AnsweredAt.IsZero() {
+		return a.AnsweredAt
+	}
+	return a.StartedAt
+}
+
+// sent makes a step wait for its receipts.
+func (m *mover) sent(w Which, charge bool) {
+	s := &m.d.Steps[w.Step]
+	a := &s.Attempts[w.Attempt]
+	s.Reason = ""
+	if e := m.rise(message.Sent, w.Step, w.Attempt, ""); e != nil {
+		e.Charge = charge
+	} else {
+		m.event(EventStep, w.Step, w.Attempt, "sent").Charge = charge
+	}
+	if s.Expect <= 0 {
+		// Nobody will ever say more: the step closes here and now.
+		m.step(w.Step, message.StepUnconfirmed, ReasonNoReceipts)
+		m.m.Close = append(m.m.Close, w)
+		if m.d.Current == w.Step {
+			m.d.Current = len(m.d.Steps)
+			m.abandon(message.StepCancelled, ReasonNoReceipts)
+		}
+		m.conclude()
+		return
+	}
+	s.Horizon = a.SentAt.Add(s.Expect)
+	if s.ValidFor > 0 && s.ValidFor+Grace < s.Expect {
+		s.Horizon = a.SentAt.Add(s.ValidFor + Grace)
+	}
+	m.deadline(w.Step, m.since(a))
+}
+
+// charge books the estimate at the moment the channel charges, once, unless
+// the provider's own word is there.
+func (m *mover) charge(s *message.Step, a *message.Attempt, f message.Fact) bool {
+	if a.PriceBy != "" {
+		return false
+	}
+	on := m.p.ChargeOn(s.Channel)
+	due := f == on || on == message.FactDelivered && f == message.FactRead || on == message.FactAccepted && (f == message.FactDelivered || f == message.FactRead)
+	if !due || s.Estimate.Currency == "" {
+		return false
+	}
+	a.Price, a.PriceBy = s.Estimate, "estimate"
+	if a.PriceRule != "" {
+		a.PriceBy = "provider" // it named the category before the charge was due
+	}
+	m.m.Changed = true
+	return true
+}

@@ -1,0 +1,185 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/parley-messaging/parley/message"
+)
+
+// Receipt joins one receipt about one part of an attempt. Repeats and late
+// ones are harmless. part is -1 when the receipt is about the whole attempt.
+func Receipt(p *Policy, d *message.Delivery, w Which, part int, r *message.Receipt, now time.Time) Move {
+	m := move(p, d, now)
+	a := m.attempt(w)
+	if a == nil {
+		return Move{}
+	}
+	at := r.At
+	if at.IsZero() || at.After(now) {
+		at = now
+	}
+	status, whole := r.Status, true
+	if part >= 0 && part < len(a.Parts) {
+		status, whole = m.part(a, part, r.Status)
+	}
+	if whole {
+		m.status(w, a, status, r.Fault, at)
+	}
+	if r.Price != nil {
+		m.price(w, a, r.Price)
+	}
+	m.closeIfFinal(w)
+	return m.done()
+}
+
+// status joins what is now known of the attempt as a whole.
+func (m *mover) status(w Which, a *message.Attempt, status message.ReceiptStatus, f *message.Fault, at time.Time) {
+	switch status {
+	case message.ReceiptSent:
+		m.fact(w, message.FactAccepted, at, "")
+	case message.ReceiptDelivered:
+		if a.DeliveredAt.IsZero() {
+			a.DeliveredAt = at
+			m.m.Changed = true
+		}
+		m.fact(w, message.FactDelivered, at, "")
+	case message.ReceiptRead:
+		if a.ReadAt.IsZero() {
+			a.ReadAt = at
+			m.m.Changed = true
+		}
+		if a.DeliveredAt.IsZero() {
+			a.DeliveredAt = at
+		}
+		m.fact(w, message.FactRead, at, "")
+	case message.ReceiptFailed:
+		m.failed(w, a, f, at)
+	case message.ReceiptExpired:
+		m.gone(w, a, message.FactExpired, at)
+	case message.ReceiptUnknown:
+		m.gone(w, a, message.FactUnconfirmed, at)
+	}
+}
+
+// part joins a receipt into one part and tells what the attempt as a whole is
+// now: delivered when all parts are, failed when one failed.
+func (m *mover) part(a *message.Attempt, i int, status message.ReceiptStatus) (message.ReceiptStatus, bool) {
+	before := a.Parts[i].State
+	// Delivered and read beat failed: evidence over belief.
+	rank := [...]int{0, 1, 5, 6, 4, 3, 2}
+	if rank[status] <= rank[before] {
+		return before, len(a.Parts) == 1
+	}
+	a.Parts[i].State = status
+	m.m.Changed = true
+	if len(a.Parts) == 1 {
+		return status, true
+	}
+	switch status {
+	case message.ReceiptFailed, message.ReceiptExpired, message.ReceiptUnknown, message.ReceiptSent:
+		return status, true
+	}
+	for _, p := range a.Parts {
+		if p.State != message.ReceiptDelivered && p.State != message.ReceiptRead {
+			return status, false
+		}
+	}
+	return status, true
+}
+
+func (m *mover) failed(w Which, a *message.Attempt, f *message.Fault, at time.Time) {
+	if f == nil {
+		f = &message.Fault{Kind: message.Refused, Certain: true}
+	}
+	if a.FailedAt.IsZero() {
+		a.FailedAt = at
+		m.note(a, f)
+		m.m.Changed = true
+	}
+	if !m.d.Steps[w.Step].State.Open() {
+		// Too late to decide anything: delivered, or given up already. What the
+		// fault says about the person still counts.
+		m.m.At = w
+		switch f.Kind {
+		case message.OptedOut:
+			m.m.Suppress = f
+		case message.Misconfigured:
+			m.m.Pause = f
+		}
+		return
+	}
+	m.fail(w, f)
+}
+
+// gone ends a step whose provider gave up or does not know.
+func (m *mover) gone(w Which, a *message.Attempt, f message.Fact, at time.Time) {
+	s := &m.d.Steps[w.Step]
+	if w.Attempt != len(s.Attempts)-1 {
+		return
+	}
+	after := message.Join(s.State, f, false)
+	if after == s.State {
+		return
+	}
+	if a.FailedAt.IsZero() && f == message.FactExpired {
+		a.FailedAt = at
+	}
+	reason := ReasonExpired
+	if f == message.FactUnconfirmed {
+		reason = ReasonHorizon
+	}
+	m.step(w.Step, after, reason)
+	if m.d.Current == w.Step && m.d.Satisfied == 0 && !m.d.State.Ended() {
+		m.advance()
+	} else {
+		m.conclude()
+	}
+}
+
+// price takes the provider's word on money.
+func (m *mover) price(w Which, a *message.Attempt, p *message.ProviderPrice) {
+	rule := p.Category
+	if p.Type != "" {
+		rule += "/" + p.Type
+	}
+	if a.PriceRule == rule && a.PriceBy != "estimate" && p.Amount == nil {
+		return
+	}
+	if p.Amount != nil && a.PriceBy == "provider" && a.Price == *p.Amount {
+		return
+	}
+	a.PriceRule = rule
+	m.m.Changed = true
+	switch {
+	case p.Amount != nil:
+		a.Price, a.PriceBy = *p.Amount, "provider"
+	case !p.Billable:
+		currency := m.d.Steps[w.Step].Estimate.Currency
+		if currency == "" {
+			currency = "USD" // nothing is nothing in any currency
+		}
+		a.Price, a.PriceBy = message.Money{Currency: currency}, "provider"
+	case a.PriceBy == "estimate":
+		a.PriceBy = "provider"
+	default:
+		return // booked when the channel charges
+	}
+	m.event(EventStep, w.Step, w.Attempt, "priced").Charge = true
+}
+
+// closeIfFinal asks for the refs of an attempt to be closed once nothing more
+// is expected of it.
+func (m *mover) closeIfFinal(w Which) {
+	if !m.m.Changed {
+		return
+	}
+	s := &m.d.Steps[w.Step]
+	switch s.State {
+	case message.StepRead, message.StepFailed:
+		m.m.Close = append(m.m.Close, w)
+	case message.StepDelivered, message.StepSuperseded:
+		if s.Channel == message.SMS || !s.Attempts[w.Attempt].ReadAt.IsZero() {
+			m.m.Close = append(m.m.Close, w) // no read receipts on SMS
+		}
+	}
+}
