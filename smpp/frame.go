@@ -76,8 +76,15 @@ func (r *Reader) Next() ([]byte, error) {
 	return b, nil
 }
 
-// buffered reports whether another read can be served without the network.
-func (r *Reader) buffered() bool { return r.r.Buffered() > r.skip }
+// more reports whether another whole PDU can be had without the network.
+func (r *Reader) more() bool {
+	rest := r.r.Buffered() - r.skip
+	if rest < HeaderSize {
+		return false
+	}
+	head, err := r.r.Peek(r.skip + 4)
+	return err == nil && uint64(binary.BigEndian.Uint32(head[r.skip:])) <= uint64(rest)
+}
 
 func cutShort(err error, got int) error {
 	if errors.Is(err, io.EOF) && got > 0 {

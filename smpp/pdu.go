@@ -28,7 +28,6 @@ type PDU struct {
 // [MessageResp], [QuerySM], [QueryResp], [CancelSM], [ReplaceSM], [Alert] and
 // [Raw], all as pointers.
 type Body interface {
-	appendTo(a *appender)
 	fits(c Command) bool
 }
 
@@ -49,9 +48,9 @@ func (p *PDU) Append(dst []byte) ([]byte, error) {
 	a.b = binary.BigEndian.AppendUint32(a.b, p.Sequence)
 	if p.Body != nil {
 		if !p.Body.fits(p.Command) {
-			return dst, &EncodeError{"body", fmt.Sprintf("%T does not belong to %s", p.Body, p.Command)}
+			return dst, &EncodeError{"body", "does not belong to " + p.Command.String()}
 		}
-		p.Body.appendTo(&a)
+		appendBody(&a, p.Body)
 	} else if p.needsBody() {
 		a.err = &EncodeError{"body", p.Command.String() + " needs one"}
 	}
@@ -60,6 +59,39 @@ func (p *PDU) Append(dst []byte) ([]byte, error) {
 	}
 	binary.BigEndian.PutUint32(a.b[start:], uint32(len(a.b)-start))
 	return a.b, nil
+}
+
+// appendBody names every type instead of calling through the interface, which
+// would move the appender to the heap for each PDU.
+func appendBody(a *appender, body Body) {
+	switch m := body.(type) {
+	case *SubmitSM:
+		m.appendTo(a)
+	case *DeliverSM:
+		m.appendTo(a)
+	case *DataSM:
+		m.appendTo(a)
+	case *MessageResp:
+		m.appendTo(a)
+	case *Bind:
+		m.appendTo(a)
+	case *BindResp:
+		m.appendTo(a)
+	case *Outbind:
+		m.appendTo(a)
+	case *QuerySM:
+		m.appendTo(a)
+	case *QueryResp:
+		m.appendTo(a)
+	case *CancelSM:
+		m.appendTo(a)
+	case *ReplaceSM:
+		m.appendTo(a)
+	case *Alert:
+		m.appendTo(a)
+	case *Raw:
+		m.appendTo(a)
+	}
 }
 
 // needsBody reports whether a bare header would be illegal: it is for requests
@@ -110,47 +142,76 @@ func decodeBody(cmd Command, b []byte) (Body, *DecodeError) {
 	if cmd.IsResponse() && len(b) == 0 {
 		return nil, nil
 	}
+	var body Body
+	var c cursor
 	switch cmd {
 	case SubmitSMCommand:
-		return finish(new(SubmitSM), b)
+		m := new(SubmitSM)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case DeliverSMCommand:
-		return finish(new(DeliverSM), b)
+		m := new(DeliverSM)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case DataSMCommand:
-		return finish(new(DataSM), b)
+		m := new(DataSM)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case SubmitSMResp, DeliverSMResp, DataSMResp:
-		return finish(new(MessageResp), b)
+		m := new(MessageResp)
+		c.b = b
+		m.read(&c)
+		body = m
 	case BindReceiver, BindTransmitter, BindTransceiver:
-		return finish(new(Bind), b)
+		m := new(Bind)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case BindReceiverResp, BindTransmitterResp, BindTransceiverResp:
-		return finish(new(BindResp), b)
+		m := new(BindResp)
+		c.b = b
+		m.read(&c)
+		body = m
 	case OutbindCommand:
-		return finish(new(Outbind), b)
+		m := new(Outbind)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case QuerySMCommand:
-		return finish(new(QuerySM), b)
+		m := new(QuerySM)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case QuerySMResp:
-		return finish(new(QueryResp), b)
+		m := new(QueryResp)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case CancelSMCommand:
-		return finish(new(CancelSM), b)
+		m := new(CancelSM)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case ReplaceSMCommand:
-		return finish(new(ReplaceSM), b)
+		m := new(ReplaceSM)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
 	case AlertNotification:
-		return finish(new(Alert), b)
-	case EnquireLink, UnbindCommand:
-		// Octets after the header of a request without a body carry nothing
-		// that could be lost; some stacks pad.
+		m := new(Alert)
+		c = newCursor(b)
+		m.read(&c)
+		body = m
+	case EnquireLink, UnbindCommand, EnquireLinkResp, UnbindResp, GenericNack, CancelSMResp, ReplaceSMResp:
+		// Octets after a header that has no body carry nothing that could be
+		// lost; some stacks pad.
 		return nil, nil
-	case EnquireLinkResp, UnbindResp, GenericNack, CancelSMResp, ReplaceSMResp:
-		return nil, nil
+	default:
+		return &Raw{b}, nil
 	}
-	return &Raw{b}, nil
-}
-
-func finish[B interface {
-	Body
-	read(c *cursor)
-}](body B, b []byte) (Body, *DecodeError) {
-	c := newCursor(b)
-	body.read(&c)
 	if c.err != nil {
 		return nil, c.err
 	}

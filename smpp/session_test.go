@@ -1,0 +1,487 @@
+package smpp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// smsc starts a server on the loopback and returns its address.
+func smsc(tb testing.TB, cfg ServerConfig) (*Server, string) {
+	tb.Helper()
+	if cfg.Authenticate == nil {
+		cfg.Authenticate = func(*Session, Command, *Bind) Status { return StatusOK }
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	srv := NewServer(cfg)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := srv.Close(ctx); err != nil {
+			tb.Errorf("close server: %v", err)
+		}
+		if err := <-served; err != nil {
+			tb.Errorf("serve: %v", err)
+		}
+	})
+	return srv, ln.Addr().String()
+}
+
+func dial(tb testing.TB, addr string, cfg ClientConfig) *Session {
+	tb.Helper()
+	cfg.Addr = addr
+	if cfg.Bind.SystemID == "" {
+		cfg.Bind = Bind{SystemID: "esme01", Password: "secret"}
+	}
+	s, err := Dial(tb.Context(), cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = s.Close(ctx)
+	})
+	return s
+}
+
+func hello() *SubmitSM {
+	return &SubmitSM{
+		Source: Address{TON: 5, Addr: "ACME"}, Destination: Address{TON: 1, NPI: 1, Addr: "491701234567"},
+		RegisteredDelivery: ReceiptFinal, ShortMessage: []byte("Hello"),
+	}
+}
+
+func await[T any](tb testing.TB, c <-chan T) T {
+	tb.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(10 * time.Second):
+		tb.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+type result struct {
+	r   Response
+	err error
+}
+
+func into(c chan<- result) func(Response, error) {
+	return func(r Response, err error) { c <- result{r, err} }
+}
+
+func TestSubmitAndDeliver(t *testing.T) {
+	srv, addr := smsc(t, ServerConfig{SystemID: "SMSC1", SessionConfig: SessionConfig{Handler: func(r *Request) {
+		m := r.Body.(*SubmitSM)
+		if string(m.ShortMessage) != "Hello" || m.Destination.Addr != "491701234567" {
+			r.Refuse(StatusSystemError)
+			return
+		}
+		r.Accept("4e2f1a")
+	}}})
+	got := make(chan *Request, 1)
+	c := dial(t, addr, ClientConfig{SessionConfig: SessionConfig{Handler: func(r *Request) { got <- r }}})
+	if c.SystemID() != "SMSC1" || c.PeerVersion() != Version34 || c.Mode() != BindTransceiver {
+		t.Errorf("%q %x %v", c.SystemID(), c.PeerVersion(), c.Mode())
+	}
+	r, err := c.SubmitWait(t.Context(), hello())
+	if err != nil || r.MessageID != "4e2f1a" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+
+	peer := srv.Sessions()[0]
+	if peer.SystemID() != "esme01" {
+		t.Error(peer.SystemID())
+	}
+	answers := make(chan result, 1)
+	if err := peer.Deliver(t.Context(), &DeliverSM{ESMClass: ESMReceipt, ShortMessage: []byte("id:4e2f1a stat:DELIVRD")}, into(answers)); err != nil {
+		t.Fatal(err)
+	}
+	req := await(t, got)
+	if m := req.Body.(*DeliverSM); string(m.ShortMessage) != "id:4e2f1a stat:DELIVRD" {
+		t.Errorf("%q", m.ShortMessage)
+	}
+	select {
+	case a := <-answers:
+		t.Fatalf("answered before the handler did: %+v", a)
+	default:
+	}
+	if err := req.Refuse(StatusTemporaryAppError); err != nil {
+		t.Fatal(err)
+	}
+	if err := req.Accept(""); !errors.Is(err, ErrAnswered) {
+		t.Errorf("second answer: %v", err)
+	}
+	if a := await(t, answers); a.err != nil || a.r.Status != StatusTemporaryAppError {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestOutOfOrderResponses(t *testing.T) {
+	var mu sync.Mutex
+	var kept []*Request
+	_, addr := smsc(t, ServerConfig{SessionConfig: SessionConfig{Handler: func(r *Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if kept = append(kept, r); len(kept) == 5 {
+			for i := 4; i >= 0; i-- {
+				kept[i].Accept(fmt.Sprint(kept[i].Sequence))
+			}
+		}
+	}}})
+	c := dial(t, addr, ClientConfig{})
+	answers := make(chan result, 5)
+	for range 5 {
+		if err := c.Submit(t.Context(), hello(), into(answers)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		if a := await(t, answers); a.err != nil || a.r.MessageID != fmt.Sprint(a.r.Sequence) {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
+func TestWindowIsABound(t *testing.T) {
+	reqs := make(chan *Request, 10)
+	_, addr := smsc(t, ServerConfig{SessionConfig: SessionConfig{Handler: func(r *Request) { reqs <- r }}})
+	c := dial(t, addr, ClientConfig{SessionConfig: SessionConfig{Window: 2}})
+	answers := make(chan result, 3)
+	for range 2 {
+		if err := c.Submit(t.Context(), hello(), into(answers)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := c.Submit(ctx, hello(), into(answers))
+	var unanswered *UnansweredError
+	if !errors.As(err, &unanswered) || unanswered.Left || !errors.Is(err, context.Canceled) {
+		t.Fatalf("%v", err)
+	}
+	await(t, reqs).Accept("1")
+	if a := await(t, answers); a.r.MessageID != "1" {
+		t.Errorf("%+v", a)
+	}
+	if err := c.Submit(t.Context(), hello(), into(answers)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, reqs).Accept("2")
+	await(t, reqs).Accept("3")
+	await(t, answers)
+	await(t, answers)
+}
+
+func TestTimeoutIsUncertainAndLateResponseIsStray(t *testing.T) {
+	reqs := make(chan *Request, 1)
+	_, addr := smsc(t, ServerConfig{SessionConfig: SessionConfig{Handler: func(r *Request) { reqs <- r }}})
+	strays := make(chan Response, 1)
+	c := dial(t, addr, ClientConfig{SessionConfig: SessionConfig{
+		ResponseTimeout: 30 * time.Millisecond,
+		Stray:           func(_ *Session, r Response) { strays <- r },
+	}})
+	answers := make(chan result, 1)
+	if err := c.Submit(t.Context(), hello(), into(answers)); err != nil {
+		t.Fatal(err)
+	}
+	a := await(t, answers)
+	var unanswered *UnansweredError
+	if !errors.As(a.err, &unanswered) || !unanswered.Left || !errors.Is(a.err, ErrTimeout) {
+		t.Fatalf("%+v", a)
+	}
+	await(t, reqs).Accept("late")
+	if r := await(t, strays); r.MessageID != "late" || r.Sequence != unanswered.Sequence {
+		t.Errorf("%+v, want sequence %d", r, unanswered.Sequence)
+	}
+	if c.Err() != nil {
+		t.Errorf("session ended: %v", c.Err())
+	}
+}
+
+// gate is a connection whose writes can be stopped.
+type gate struct {
+	net.Conn
+	shut atomic.Bool
+	seen chan struct{} // one for each write that is stopped
+	over chan struct{}
+	once sync.Once
+}
+
+func (g *gate) Write(b []byte) (int, error) {
+	if g.shut.Load() {
+		g.seen <- struct{}{}
+		<-g.over
+		return 0, net.ErrClosed
+	}
+	return g.Conn.Write(b)
+}
+
+func (g *gate) Close() error {
+	g.once.Do(func() { close(g.over) })
+	return g.Conn.Close()
+}
+
+func TestEndTellsWhatLeft(t *testing.T) {
+	reqs := make(chan *Request, 1)
+	srv, addr := smsc(t, ServerConfig{SessionConfig: SessionConfig{Handler: func(r *Request) { reqs <- r }}})
+	g := &gate{seen: make(chan struct{}, 1), over: make(chan struct{})}
+	c := dial(t, addr, ClientConfig{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var err error
+		g.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+		return g, err
+	}})
+	left, stuck, waiting := make(chan result, 1), make(chan result, 1), make(chan result, 1)
+	if err := c.Submit(t.Context(), hello(), into(left)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, reqs)
+	g.shut.Store(true)
+	if err := c.Submit(t.Context(), hello(), into(stuck)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, g.seen)
+	if err := c.Submit(t.Context(), hello(), into(waiting)); err != nil {
+		t.Fatal(err)
+	}
+	srv.Sessions()[0].Cut()
+	for i, want := range []struct {
+		c    chan result
+		left bool
+	}{{left, true}, {stuck, false}, {waiting, false}} {
+		var unanswered *UnansweredError
+		if a := await(t, want.c); !errors.As(a.err, &unanswered) || unanswered.Left != want.left {
+			t.Errorf("submit %d: %v, want left %v", i, a.err, want.left)
+		}
+	}
+	await(t, c.Done())
+	var unanswered *UnansweredError
+	if err := c.Submit(t.Context(), hello(), nil); !errors.As(err, &unanswered) || unanswered.Left {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestStalledPeer(t *testing.T) {
+	_, addr := smsc(t, ServerConfig{})
+	g := &gate{seen: make(chan struct{}, 1), over: make(chan struct{})}
+	c := dial(t, addr, ClientConfig{
+		SessionConfig: SessionConfig{ResponseTimeout: 20 * time.Millisecond},
+		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			var err error
+			g.Conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+			return g, err
+		},
+	})
+	g.shut.Store(true)
+	answers := make(chan result, 1)
+	if err := c.Submit(t.Context(), hello(), into(answers)); err != nil {
+		t.Fatal(err)
+	}
+	var unanswered *UnansweredError
+	if a := await(t, answers); !errors.As(a.err, &unanswered) || unanswered.Left || !errors.Is(a.err, ErrStalled) {
+		t.Errorf("%v", a.err)
+	}
+}
+
+func TestEnquireLink(t *testing.T) {
+	asked := make(chan struct{}, 100)
+	var silent atomic.Bool
+	_, addr := smsc(t, ServerConfig{SessionConfig: SessionConfig{Intercept: func(_ *Session, c Command, _ []byte) bool {
+		if c == EnquireLink {
+			asked <- struct{}{}
+			return silent.Load()
+		}
+		return false
+	}}})
+	c := dial(t, addr, ClientConfig{SessionConfig: SessionConfig{
+		ResponseTimeout: 20 * time.Millisecond, EnquireInterval: 10 * time.Millisecond,
+	}})
+	for range 3 {
+		await(t, asked)
+	}
+	if c.Err() != nil {
+		t.Fatal(c.Err())
+	}
+	silent.Store(true)
+	await(t, c.Done())
+	if !errors.Is(c.Err(), ErrLinkDead) {
+		t.Error(c.Err())
+	}
+}
+
+func TestCloseWaitsForAnswers(t *testing.T) {
+	reqs := make(chan *Request, 1)
+	ended := make(chan error, 1)
+	_, addr := smsc(t, ServerConfig{SessionConfig: SessionConfig{
+		Handler: func(r *Request) { reqs <- r },
+		Ended:   func(_ *Session, err error) { ended <- err },
+	}})
+	c := dial(t, addr, ClientConfig{})
+	answers := make(chan result, 1)
+	if err := c.Submit(t.Context(), hello(), into(answers)); err != nil {
+		t.Fatal(err)
+	}
+	req := await(t, reqs)
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close(context.Background()) }()
+	await(t, c.closing)
+	req.Accept("1")
+	if err := await(t, closed); err != nil {
+		t.Error(err)
+	}
+	if a := await(t, answers); a.err != nil || a.r.MessageID != "1" {
+		t.Errorf("%+v", a)
+	}
+	if err := await(t, ended); !errors.Is(err, ErrUnbound) {
+		t.Errorf("server session ended: %v", err)
+	}
+	if !errors.Is(c.Err(), ErrClosed) {
+		t.Error(c.Err())
+	}
+}
+
+func TestServerUnbinds(t *testing.T) {
+	srv, addr := smsc(t, ServerConfig{})
+	c := dial(t, addr, ClientConfig{})
+	answers := make(chan result, 1)
+	if err := srv.Sessions()[0].Unbind(into(answers)); err != nil {
+		t.Fatal(err)
+	}
+	if a := await(t, answers); a.err != nil || a.r.Command != UnbindResp {
+		t.Errorf("%+v", a)
+	}
+	await(t, c.Done())
+	if !errors.Is(c.Err(), ErrUnbound) {
+		t.Error(c.Err())
+	}
+}
+
+func TestBindRefused(t *testing.T) {
+	_, addr := smsc(t, ServerConfig{
+		MaxPerSystem: 1,
+		Authenticate: func(_ *Session, mode Command, b *Bind) Status {
+			if b.Password != "secret" {
+				return StatusInvalidPassword
+			}
+			return StatusOK
+		},
+	})
+	_, err := Dial(t.Context(), ClientConfig{Addr: addr, Bind: Bind{SystemID: "a", Password: "no"}})
+	var refused *StatusError
+	if !errors.As(err, &refused) || refused.Status != StatusInvalidPassword {
+		t.Fatal(err)
+	}
+	first := dial(t, addr, ClientConfig{})
+	_, err = Dial(t.Context(), ClientConfig{Addr: addr, Bind: Bind{SystemID: "esme01", Password: "secret"}})
+	if !errors.As(err, &refused) || refused.Status != StatusBindFailed {
+		t.Fatal(err)
+	}
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBindDeadlines(t *testing.T) {
+	ended := make(chan error, 1)
+	_, addr := smsc(t, ServerConfig{
+		BindTimeout:   20 * time.Millisecond,
+		SessionConfig: SessionConfig{Ended: func(_ *Session, err error) { ended <- err }},
+	})
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := await(t, ended); !errors.Is(err, ErrBindTimeout) {
+		t.Error(err)
+	}
+
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if _, err := Dial(t.Context(), ClientConfig{Addr: ln.Addr().String(), BindTimeout: 20 * time.Millisecond}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+func TestInactivityAndCaps(t *testing.T) {
+	ended := make(chan error, 2)
+	_, addr := smsc(t, ServerConfig{
+		MaxSessions: 1,
+		SessionConfig: SessionConfig{
+			EnquireInterval: -1, InactivityTimeout: 40 * time.Millisecond,
+			Ended: func(_ *Session, err error) { ended <- err },
+		},
+	})
+	c := dial(t, addr, ClientConfig{})
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("second connection: %v", err)
+	}
+	if err := await(t, ended); !errors.Is(err, ErrInactive) {
+		t.Error(err)
+	}
+	await(t, c.Done())
+}
+
+func TestManySubmittersUnderLoad(t *testing.T) {
+	_, addr := smsc(t, ServerConfig{SessionConfig: SessionConfig{Handler: func(r *Request) {
+		if r.Sequence%7 == 0 {
+			go r.Refuse(StatusThrottled)
+			return
+		}
+		r.Accept("id")
+	}}})
+	c := dial(t, addr, ClientConfig{SessionConfig: SessionConfig{Window: 50}})
+	const submitters, each = 8, 500
+	var ok, throttled atomic.Int64
+	var wg sync.WaitGroup
+	wg.Add(submitters * each)
+	for range submitters {
+		go func() {
+			for range each {
+				err := c.Submit(context.Background(), hello(), func(r Response, err error) {
+					switch {
+					case err != nil:
+						t.Error(err)
+					case r.Status == StatusThrottled:
+						throttled.Add(1)
+					case r.MessageID == "id":
+						ok.Add(1)
+					}
+					wg.Done()
+				})
+				if err != nil {
+					t.Error(err)
+					wg.Done()
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if ok.Load()+throttled.Load() != submitters*each || throttled.Load() == 0 {
+		t.Errorf("%d accepted, %d throttled", ok.Load(), throttled.Load())
+	}
+	if n := c.Outstanding(); n > 1 { // an enquire_link may be on its way
+		t.Errorf("%d outstanding", n)
+	}
+}
