@@ -11,6 +11,10 @@ import (
 	"github.com/parley-messaging/parley/vault"
 )
 
+// PurposeContent is the purpose under which a message's content is sealed; the
+// row is the message's id.
+const PurposeContent = "messages.content"
+
 // The purposes under which this package seals with a contact's key.
 const (
 	purposeAddress = "identities.address" // the row is the blind index
