@@ -185,8 +185,8 @@ func (m *MessageResp) appendTo(a *appender) {
 }
 
 func (m *Address) read(c *cursor, field string, limit int, bad Status) {
-	m.TON = c.byte(field + "_ton")
-	m.NPI = c.byte(field + "_npi")
+	m.TON = c.byte(field)
+	m.NPI = c.byte(field)
 	m.Addr = c.str(field, limit, bad)
 }
 
