@@ -29,6 +29,10 @@ type Capabilities struct {
 	ReplyTo   Ability
 	Request   Ability // ask for a location
 	Templates Ability
+
+	MediaMax int   // attachments of one message; 0 = 1
+	Mixed    bool  // reply, link and dial buttons may stand together
+	Marks    Level // *bold* and _italic_ marks: Dropped = taken out of texts; else left alone
 }
 
 // An Ability is a level with its limits.
@@ -38,6 +42,12 @@ type Ability struct {
 	Title  int    // characters of a title
 	Note   string // source and date of the limit
 	Source string
+
+	Text    int                 // characters of the text beside it; 0 = as Text.Max
+	Detail  int                 // characters of a row's description or a section's title
+	Payload int                 // characters of a payload
+	Media   []message.MediaType // attachments that can stand beside it
+	Bare    Level               // level when no button or list stands beside it; "" = Level
 }
 
 // A MediaAbility is what a channel takes of one media type.

@@ -10,6 +10,7 @@ package channel
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -106,6 +107,17 @@ type Reader interface {
 // closes the body and bounds its size.
 type Fetcher interface {
 	Fetch(ctx context.Context, providerID string) (File, error)
+}
+
+// An Uploader is a Connector that keeps files at the provider: the id it gives
+// is Media.Provider. Upload reads body to its end; size is in bytes.
+type Uploader interface {
+	Upload(ctx context.Context, mime, filename string, body io.Reader) (providerID string, err error)
+}
+
+// A Limiter is a Connector whose account has limits other than its Type's.
+type Limiter interface {
+	Limits() Limits
 }
 
 // A TemplateLister is a Connector whose provider keeps the templates.

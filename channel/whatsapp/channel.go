@@ -1,0 +1,189 @@
+// Package whatsapp speaks Meta's WhatsApp Cloud API: one message as one call,
+// callbacks as events. It knows nothing of queues, retries or windows, and it
+// never talks to the On-Premises API.
+//
+// Start with [Type], then encode.go (ours to theirs), decode.go (theirs to
+// ours) and faults.go (their codes to ours).
+package whatsapp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/parley-messaging/parley/channel"
+	"github.com/parley-messaging/parley/channel/internal/graph"
+	"github.com/parley-messaging/parley/message"
+)
+
+// Type is WhatsApp Cloud API as data and constructors.
+var Type = channel.Type{
+	Channel:   message.WhatsApp,
+	Kind:      "whatsapp_cloud",
+	Title:     "WhatsApp (Meta Cloud API)",
+	Addressed: []message.Channel{message.Phone, message.WhatsApp},
+	Caps:      Capabilities(),
+	Receipts: channel.Receipts{
+		Delivered: true, Read: true, Failed: true, Echo: true,
+		// A template without a time-to-live of its own is tried for 30 days.
+		Horizon: 30 * 24 * time.Hour,
+	},
+	// Throughput and pair rate: developers.facebook.com, Cloud API overview, November 2026.
+	Limits:  channel.Limits{PerSecond: 80, Burst: 80, PairEvery: 6 * time.Second, PairBurst: 45, Concurrent: 128},
+	Window:  true,
+	Example: json.RawMessage(example),
+	Check: func(config json.RawMessage) error {
+		_, err := parse(config)
+		return err
+	},
+	Open: func(config json.RawMessage, env channel.Env) (channel.Connector, error) {
+		return Open(config, env)
+	},
+	Render: Render,
+}
+
+// ErrClosed is the cause of sends after Close.
+var ErrClosed = errors.New("the connector is closed")
+
+// A Connector sends through one Cloud API account. It is safe for concurrent
+// use.
+type Connector struct {
+	config   Config
+	id       message.ConnectorID
+	log      *slog.Logger
+	now      func() time.Time
+	client   graph.Client
+	messages *url.URL // of the configured number
+
+	mu      sync.RWMutex
+	closed  bool
+	running sync.WaitGroup
+}
+
+// Open makes a connector; it does not touch the network. With env.HTTP nil it
+// makes its own transport, tuned for one busy host, over env.Dial.
+func Open(config json.RawMessage, env channel.Env) (*Connector, error) {
+	c, err := parse(config)
+	if err != nil {
+		return nil, err
+	}
+	log := env.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	w := &Connector{
+		config: c, id: env.ID, log: log, now: env.Now,
+		client: graph.Client{HTTP: graph.NewHTTP(env.HTTP, env.Dial), Base: c.BaseURL + "/" + c.Version, Token: c.Token},
+	}
+	w.messages, err = w.client.URL("/" + c.PhoneNumberID + "/messages")
+	return w, err
+}
+
+// enter counts a running call; false once the connector is closed.
+func (w *Connector) enter() bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		return false
+	}
+	w.running.Add(1)
+	return true
+}
+
+// Close waits for running calls and drops the connections.
+func (w *Connector) Close() error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.running.Wait()
+	w.client.HTTP.CloseIdleConnections()
+	return nil
+}
+
+// Limits gives what the number may do, as configured.
+func (w *Connector) Limits() channel.Limits {
+	l := Type.Limits
+	if w.config.Throughput > 0 {
+		l.PerSecond = w.config.Throughput
+		l.Burst = max(1, int(w.config.Throughput))
+	}
+	return l
+}
+
+// Send hands one message to the Cloud API, once. A 200 only means queued:
+// most refusals come later, by callback.
+func (w *Connector) Send(ctx context.Context, m *message.Outbound) (message.Accepted, error) {
+	if !w.enter() {
+		return message.Accepted{}, &message.Fault{Kind: message.Transient, Scope: message.ScopeConnector, Certain: true, Title: "the connector is closed", Cause: ErrClosed}
+	}
+	defer w.running.Done()
+	body, err := encode(make([]byte, 0, 640), m)
+	if err != nil {
+		return message.Accepted{}, err
+	}
+	u, err := w.target(m)
+	if err != nil {
+		return message.Accepted{}, err
+	}
+	reply, err := w.client.Do(ctx, http.MethodPost, u, "application/json", body)
+	if err != nil {
+		return message.Accepted{}, callFault(err)
+	}
+	if reply.Status != http.StatusOK {
+		fault := answerFault(reply)
+		if fault.Unmapped {
+			w.log.Warn("unmapped provider answer", "connector", w.id, "message", m.Message, "code", fault.Code, "status", reply.Status)
+		}
+		return message.Accepted{}, fault
+	}
+	return decodeAnswer(reply.Body)
+}
+
+// target gives the address of the call: the sender's number if it names one,
+// else the configured one.
+func (w *Connector) target(m *message.Outbound) (*url.URL, error) {
+	number := m.From.Address
+	if number == "" {
+		number = w.config.PhoneNumberID
+	}
+	edge := "messages"
+	if w.config.MarketingMessages && m.Template != nil && m.Purpose == message.Marketing {
+		edge = "marketing_messages"
+	} else if number == w.config.PhoneNumberID {
+		return w.messages, nil
+	}
+	if !digits(number) {
+		return nil, &message.Fault{Kind: message.Misconfigured, Scope: message.ScopeSender, Certain: true, Code: "sender", Title: "the sender's address is not a phone number id"}
+	}
+	u, err := w.client.URL("/" + number + "/" + edge)
+	if err != nil {
+		return nil, &message.Fault{Kind: message.Misconfigured, Scope: message.ScopeSender, Certain: true, Code: "sender", Title: "the sender's address is not a phone number id"}
+	}
+	return u, nil
+}
+
+// Verify judges the handshake and the signature of a callback. On an error the
+// answer is still the one to give.
+func (w *Connector) Verify(c *channel.Callback) (channel.Answer, error) {
+	return graph.Verify(c, w.config.VerifyToken.Reveal(), w.config.AppSecret.Reveal())
+}
+
+// Decode reads a verified callback. See [Decode].
+func (w *Connector) Decode(body []byte) ([]message.Event, error) {
+	return Decode(body, w.config.Portfolio)
+}
+
+var (
+	_ channel.Receiver       = (*Connector)(nil)
+	_ channel.Reader         = (*Connector)(nil)
+	_ channel.Fetcher        = (*Connector)(nil)
+	_ channel.Uploader       = (*Connector)(nil)
+	_ channel.TemplateLister = (*Connector)(nil)
+	_ channel.Prober         = (*Connector)(nil)
+	_ channel.Limiter        = (*Connector)(nil)
+)
