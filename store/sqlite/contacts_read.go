@@ -1,0 +1,189 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+const personColumns = `c.n, c.id, c.workspace, c.version, c.key, c.key_version, c.created_at, c.erased_at, c.profile`
+
+func (s *Store) personRow(q *stmt) (int64, *store.Person) {
+	return q.i(0), &store.Person{
+		ID: q.key16(1), Workspace: s.names.id(q.i(2)), Version: q.i(3), Key: q.bytes(4), KeyVersion: int32(q.i(5)),
+		CreatedAt: q.t(6), ErasedAt: q.t(7), Profile: q.bytes(8),
+	}
+}
+
+// people reads contacts and all that hangs on them.
+func (s *Store) people(c *conn, q *stmt) ([]*store.Person, error) {
+	var list []*store.Person
+	var numbers []int64
+	for {
+		more, err := q.row()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		n, p := s.personRow(q)
+		list, numbers = append(list, p), append(numbers, n)
+	}
+	for i, p := range list {
+		if err := s.fill(c, numbers[i], p); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func (s *Store) fill(c *conn, n int64, p *store.Person) error {
+	q := c.q(`SELECT identity, channel, sealed, created_at FROM identities WHERE contact = ? ORDER BY created_at, identity`).int(n)
+	for {
+		more, err := q.row()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		p.Identities = append(p.Identities, store.Identity{
+			Index: q.key16(0), Channel: message.Channel(q.str(1)), Sealed: q.bytes(2), CreatedAt: q.t(3),
+		})
+	}
+	q = c.q(`SELECT identity, sender, kind, opened_by, opened_at, closes_at FROM windows WHERE contact = ?`).int(n)
+	for {
+		more, err := q.row()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		p.Windows = append(p.Windows, store.Window{
+			Identity: q.key16(0), Sender: q.key16(1), Kind: q.str(2), OpenedBy: q.key16(3), OpenedAt: q.t(4), ClosesAt: q.t(5),
+		})
+	}
+	for i := range p.Identities {
+		if err := s.limits(c, s.names.find(p.Workspace), p.Identities[i].Index, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limits adds the suppressions and the reach of one index.
+func (s *Store) limits(c *conn, workspace int64, index [16]byte, p *store.Person) error {
+	q := c.q(`SELECT scope, reason, at FROM suppressions WHERE workspace = ? AND identity = ?`).int(workspace).key(index)
+	for {
+		more, err := q.row()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		p.Suppressed = append(p.Suppressed, store.Suppression{
+			Workspace: p.Workspace, Index: index, Scope: q.str(0), Reason: q.str(1), At: q.t(2),
+		})
+	}
+	q = c.q(`SELECT channel, code, until FROM reach WHERE workspace = ? AND identity = ?`).int(workspace).key(index)
+	for {
+		more, err := q.row()
+		if err != nil || !more {
+			return err
+		}
+		p.Reach = append(p.Reach, store.Reach{Index: index, Channel: message.Channel(q.str(0)), Code: q.str(1), Until: q.t(2)})
+	}
+}
+
+// Resolve reads the contacts behind blind indexes. An index without a contact
+// that is suppressed gives a Person without id.
+func (s *Store) Resolve(ctx context.Context, ws message.WorkspaceID, indexes [][16]byte) ([]*store.Person, error) {
+	list := make([]*store.Person, len(indexes))
+	workspace := s.names.find(ws)
+	err := s.snapshot(ctx, func(c *conn) error {
+		for i, index := range indexes {
+			found, err := s.people(c, c.q(`SELECT `+personColumns+` FROM identities i CROSS JOIN contacts c ON c.n = i.contact
+				WHERE i.workspace = ? AND i.identity = ?`).int(workspace).key(index))
+			if err != nil {
+				return err
+			}
+			if len(found) > 0 {
+				list[i] = found[0]
+				continue
+			}
+			nobody := &store.Person{Workspace: ws}
+			if err := s.limits(c, workspace, index, nobody); err != nil {
+				return err
+			}
+			if len(nobody.Suppressed) > 0 {
+				list[i] = nobody
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// Contact reads one person.
+func (s *Store) Contact(ctx context.Context, ws message.WorkspaceID, id message.ContactID) (p *store.Person, err error) {
+	err = s.snapshot(ctx, func(c *conn) error {
+		found, err := s.people(c, c.q(`SELECT `+personColumns+` FROM contacts c WHERE c.workspace = ? AND c.id = ?`).
+			int(s.names.find(ws)).key(id))
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return store.ErrNotFound
+		}
+		p = found[0]
+		return nil
+	})
+	return p, err
+}
+
+// ContactList pages through the contacts not erased, newest first.
+func (s *Store) ContactList(ctx context.Context, ws message.WorkspaceID, before message.ContactID, limit int) (list []*store.Person, err error) {
+	if before.IsZero() {
+		before = message.ContactID(lastID)
+	}
+	err = s.snapshot(ctx, func(c *conn) error {
+		var err error
+		list, err = s.people(c, c.q(`SELECT `+personColumns+` FROM contacts c WHERE c.workspace = ? AND c.id < ? AND c.erased_at = 0
+			ORDER BY c.id DESC LIMIT ?`).int(s.names.find(ws)).key(before).int(int64(limit)))
+		return err
+	})
+	return list, err
+}
+
+// RewrapContacts gives contacts whose key is wrapped under an older version.
+func (s *Store) RewrapContacts(ctx context.Context, ws message.WorkspaceID, below int32, limit int) (list []*store.Person, err error) {
+	err = s.snapshot(ctx, func(c *conn) error {
+		var err error
+		list, err = s.people(c, c.q(`SELECT `+personColumns+` FROM contacts c INDEXED BY contacts_key
+			WHERE c.workspace = ? AND c.key_version < ? AND c.key IS NOT NULL LIMIT ?`).
+			int(s.names.find(ws)).int(int64(below)).int(int64(limit)))
+		return err
+	})
+	return list, err
+}
+
+// SetContactKeys stores keys wrapped anew; contacts erased meanwhile stay so.
+func (s *Store) SetContactKeys(ctx context.Context, ws message.WorkspaceID, keys []store.ContactKey) error {
+	return s.write(ctx, len(keys), func(w *writer) error {
+		for i := range keys {
+			err := w.c.q(`UPDATE contacts SET key = ?, key_version = ? WHERE workspace = ? AND id = ? AND key IS NOT NULL`).
+				blob(keys[i].Key).int(int64(keys[i].Version)).int(w.names.find(ws)).key(keys[i].ID).exec()
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

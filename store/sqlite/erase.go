@@ -1,0 +1,46 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// Erase destroys a contact. secure_delete overwrites what is taken away.
+func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.ContactID, at time.Time, events []store.Event) (store.Verdict, error) {
+	var verdict store.Verdict
+	err := s.write(ctx, 1, func(w *writer) error {
+		verdict = store.Missing
+		workspace := w.names.find(ws)
+		c, ok, err := w.contact(workspace, id)
+		if err != nil || !ok || c.erased {
+			return err
+		}
+		verdict = store.Done
+		for _, sql := range []string{
+			`DELETE FROM reach WHERE (workspace, identity) IN (SELECT workspace, identity FROM identities WHERE contact = ?)`,
+			`DELETE FROM identities WHERE contact = ?`,
+			`DELETE FROM windows WHERE contact = ?`,
+			`UPDATE messages SET sealed = NULL, identity = NULL WHERE contact = ?`,
+		} {
+			if err := w.c.q(sql).int(c.n).exec(); err != nil {
+				return err
+			}
+		}
+		if err := w.c.q(`UPDATE events SET sealed = NULL WHERE contact = ? AND workspace = ? AND sealed IS NOT NULL`).key(id).int(workspace).exec(); err != nil {
+			return err
+		}
+		c.version++
+		c.erased = true
+		w.remember(contactKey{workspace, id}, c)
+		err = w.c.q(`UPDATE contacts SET key = NULL, profile = NULL, erased_at = ?, version = ? WHERE n = ?`).
+			int(max(micros(at), 1)).int(c.version).int(c.n).exec()
+		if err != nil {
+			return err
+		}
+		return w.log(events)
+	})
+	return verdict, err
+}

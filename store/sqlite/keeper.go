@@ -1,0 +1,101 @@
+package sqlite
+
+import (
+	"errors"
+	"sync/atomic"
+
+	zs "zombiezen.com/go/sqlite"
+)
+
+// A keeper copies the write-ahead log into the file on a connection of its
+// own, while the writer goes on committing. What came in meanwhile the writer
+// copies itself when it is little, since only a log that is copied to its end
+// can begin anew.
+type keeper struct {
+	s      *Store
+	c      *conn
+	start  chan struct{}
+	quit   chan struct{}
+	ended  chan struct{}
+	busy   atomic.Bool
+	finish atomic.Bool // the writer is to copy the rest
+}
+
+const (
+	lookEvery  = 32    // groups between two looks at the log's length
+	littlePart = 1_500 // pages the writer copies without a stall worth telling
+)
+
+func newKeeper(s *Store) (*keeper, error) {
+	c, err := newConn(s.path, zs.OpenReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(c.set("synchronous = FULL"), c.set("wal_autocheckpoint = 0")); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	k := &keeper{s: s, c: c, start: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{})}
+	go k.serve()
+	return k, nil
+}
+
+func (k *keeper) serve() {
+	defer close(k.ended)
+	for {
+		select {
+		case <-k.start:
+		case <-k.quit:
+			return
+		}
+		for range 4 {
+			log, copied, err := k.c.checkpoint("PASSIVE")
+			if err != nil {
+				k.s.options.Log.Warn("the write-ahead log could not be copied", "error", err)
+				break
+			}
+			if log-copied < littlePart {
+				k.finish.Store(true)
+				break
+			}
+		}
+		k.busy.Store(false)
+	}
+}
+
+func (k *keeper) stop() error {
+	close(k.quit)
+	<-k.ended
+	return k.c.close()
+}
+
+// checkpoint gives the pages in the log and how many of them are copied.
+func (c *conn) checkpoint(mode string) (log, copied int64, err error) {
+	s := c.q(`PRAGMA wal_checkpoint(` + mode + `)`)
+	if _, err := s.row(); err != nil {
+		return 0, 0, err
+	}
+	defer s.done()
+	return s.i(1), s.i(2), nil
+}
+
+// tidy runs between two groups.
+func (w *writer) tidy() {
+	k := w.s.keeper
+	if k.finish.Load() {
+		k.finish.Store(false)
+		if _, _, err := w.c.checkpoint("PASSIVE"); err != nil {
+			w.s.options.Log.Warn("the write-ahead log could not be copied", "error", err)
+		}
+		return
+	}
+	if w.since++; w.since < lookEvery || k.busy.Load() {
+		return
+	}
+	w.since = 0
+	log, copied, err := w.c.checkpoint("NOOP")
+	if err != nil || log-copied < checkpointPages {
+		return
+	}
+	k.busy.Store(true)
+	k.start <- struct{}{}
+}

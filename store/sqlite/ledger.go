@@ -1,0 +1,127 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// Charge writes charges and moves the reader's cursor.
+func (s *Store) Charge(ctx context.Context, reader string, c store.Cursor, charges []*store.Charge) error {
+	return s.write(ctx, len(charges), func(w *writer) error {
+		for _, x := range charges {
+			workspace, err := w.number(x.Workspace)
+			if err != nil {
+				return err
+			}
+			err = w.c.q(`INSERT INTO charges (workspace, message, step, attempt, channel, purpose, country, micros, currency, source, rule, at)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET channel = excluded.channel, purpose = excluded.purpose,
+					country = excluded.country, micros = excluded.micros, currency = excluded.currency, source = excluded.source,
+					rule = excluded.rule, at = excluded.at WHERE excluded.source = 'provider'`).
+				int(workspace).key(x.Message).int(int64(x.Step)).int(int64(x.Attempt)).text(string(x.Channel)).text(string(x.Purpose)).
+				text(x.Country).int(x.Amount.Micros).text(x.Amount.Currency).text(x.By).text(x.Rule).time(x.At).exec()
+			if err != nil {
+				return err
+			}
+		}
+		return w.saveCursor(reader, c)
+	})
+}
+
+// Charges reads the charges of a message in the order of its attempts.
+func (s *Store) Charges(ctx context.Context, ws message.WorkspaceID, id message.MessageID) (list []*store.Charge, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		q := c.q(`SELECT step, attempt, channel, purpose, country, micros, currency, source, rule, at FROM charges
+			WHERE workspace = ? AND message = ? ORDER BY step, attempt`).int(s.names.find(ws)).key(id)
+		for {
+			more, err := q.row()
+			if err != nil || !more {
+				return err
+			}
+			list = append(list, &store.Charge{
+				Workspace: ws, Message: id, Step: uint8(q.i(0)), Attempt: uint16(q.i(1)), Channel: message.Channel(q.str(2)),
+				Purpose: message.Purpose(q.str(3)), Country: q.str(4), Amount: message.Money{Micros: q.i(5), Currency: q.str(6)},
+				By: q.str(7), Rule: q.str(8), At: q.t(9),
+			})
+		}
+	})
+	return list, err
+}
+
+// Costs sums charges from a time on and before another.
+func (s *Store) Costs(ctx context.Context, ws message.WorkspaceID, from, to time.Time) (list []store.Cost, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		q := c.q(`SELECT channel, purpose, currency, sum(micros), count(*) FROM charges WHERE workspace = ? AND at >= ? AND at < ?
+			GROUP BY channel, purpose, currency ORDER BY channel, purpose, currency`).int(s.names.find(ws)).time(from).time(to)
+		for {
+			more, err := q.row()
+			if err != nil || !more {
+				return err
+			}
+			list = append(list, store.Cost{
+				Channel: message.Channel(q.str(0)), Purpose: message.Purpose(q.str(1)),
+				Amount: message.Money{Micros: q.i(3), Currency: q.str(2)}, Count: q.i(4),
+			})
+		}
+	})
+	return list, err
+}
+
+// Books counts everything at one instant. It reads whole tables, on a reading
+// connection.
+func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books, error) {
+	b := &store.Books{States: make(map[message.State]int64), Webhooks: make(map[string]int64)}
+	workspace := s.names.find(ws)
+	err := s.snapshot(ctx, func(c *conn) error {
+		// ?1 = 0 counts all workspaces.
+		for sql, into := range map[string]*int64{
+			`SELECT count(*) FROM messages WHERE direction = 1 AND (?1 = 0 OR workspace = ?1)`:                            &b.Accepted,
+			`SELECT count(*) FROM messages WHERE direction = 2 AND (?1 = 0 OR workspace = ?1)`:                            &b.Received,
+			`SELECT count(*) FROM deliveries WHERE state < 5 AND ready = 1 AND (?1 = 0 OR workspace = ?1)`:                &b.Ready,
+			`SELECT count(*) FROM deliveries WHERE state < 5 AND ready = 0 AND due_at > 0 AND (?1 = 0 OR workspace = ?1)`: &b.Waiting,
+			`SELECT count(*) FROM deliveries WHERE state < 5 AND ready = 0 AND due_at = 0 AND (?1 = 0 OR workspace = ?1)`: &b.Lost,
+			`SELECT count(*) FROM refs WHERE (?1 = 0 OR workspace = ?1)`:                                                  &b.OpenRefs,
+			`SELECT count(*) FROM parked WHERE (?1 = 0 OR workspace = ?1)`:                                                &b.Parked,
+			`SELECT count(*) FROM callbacks WHERE until >= 0 AND (?1 = 0 OR workspace = ?1)`:                              &b.Callbacks,
+			`SELECT count(*) FROM callbacks WHERE until = -1 AND (?1 = 0 OR workspace = ?1)`:                              &b.SetAside,
+			`SELECT count(*) FROM charges WHERE (?1 = 0 OR workspace = ?1)`:                                               &b.Charges,
+			`SELECT count(*) FROM events WHERE (?1 = 0 OR workspace = ?1)`:                                                &b.Events,
+			`SELECT (SELECT count(*) FROM messages m WHERE direction = 1 AND (?1 = 0 OR workspace = ?1)
+					AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.workspace = m.workspace AND d.id = m.id))
+				+ (SELECT count(*) FROM deliveries d WHERE (?1 = 0 OR workspace = ?1)
+					AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.workspace = d.workspace AND m.id = d.id))`: &b.Orphans,
+		} {
+			q := c.q(sql).int(workspace)
+			if _, err := q.row(); err != nil {
+				return err
+			}
+			*into = q.i(0)
+			q.done()
+		}
+		q := c.q(`SELECT state, count(*) FROM deliveries WHERE (?1 = 0 OR workspace = ?1) GROUP BY state`).int(workspace)
+		for {
+			more, err := q.row()
+			if err != nil {
+				return err
+			}
+			if !more {
+				break
+			}
+			b.States[message.State(q.i(0))] = q.i(1)
+		}
+		q = c.q(`SELECT state, count(*) FROM webhooks WHERE (?1 = 0 OR workspace = ?1) GROUP BY state`).int(workspace)
+		for {
+			more, err := q.row()
+			if err != nil || !more {
+				return err
+			}
+			b.Webhooks[webhookState(q.i(0))] = q.i(1)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}

@@ -1,0 +1,254 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// Accept stores messages to send. A message whose id is there already is
+// answered Duplicate.
+func (s *Store) Accept(ctx context.Context, items []*store.Acceptance) ([]store.AcceptResult, error) {
+	results := make([]store.AcceptResult, len(items))
+	err := s.write(ctx, len(items), func(w *writer) error {
+		for i, item := range items {
+			var err error
+			if results[i], err = w.accept(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// accept looks at everything that may refuse the item before it writes.
+func (w *writer) accept(a *store.Acceptance) (store.AcceptResult, error) {
+	m := a.Message
+	workspace, err := w.number(m.Workspace)
+	if err != nil {
+		return store.AcceptResult{}, err
+	}
+	if a.Idempotency != nil {
+		r, err := w.replay(workspace, a.Idempotency)
+		if err != nil || r.Verdict != store.Missing {
+			return r, err
+		}
+	}
+	who, verdict, err := w.person(workspace, m.Contact, a.NewContact)
+	if err != nil || verdict != store.Done {
+		return store.AcceptResult{Verdict: verdict}, err
+	}
+	there, err := w.exists(workspace, m.ID)
+	if err != nil || there {
+		return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, err
+	}
+	if a.NewContact != nil {
+		if who, err = w.createContact(workspace, a.NewContact); err != nil {
+			return store.AcceptResult{}, err
+		}
+	}
+	if err := w.insertMessage(workspace, who.n, m); err != nil {
+		return store.AcceptResult{}, err
+	}
+	if err := w.insertDelivery(workspace, a); err != nil {
+		return store.AcceptResult{}, err
+	}
+	if k := a.Idempotency; k != nil {
+		err := w.c.q(`INSERT INTO idempotency (workspace, key, body, message, day, expires_at, answer) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET body = excluded.body, message = excluded.message, day = excluded.day,
+				expires_at = excluded.expires_at, answer = excluded.answer`).
+			int(workspace).key(k.Key).key(k.Body).key(m.ID).int(int64(k.Day)).time(k.Expires).blob(k.Answer).exec()
+		if err != nil {
+			return store.AcceptResult{}, err
+		}
+	}
+	return store.AcceptResult{Verdict: store.Done, Message: m.ID}, w.log(a.Events)
+}
+
+// replay answers an idempotency key used before; Missing is a new one.
+func (w *writer) replay(workspace int64, k *store.Idempotency) (store.AcceptResult, error) {
+	return w.c.recall(workspace, k.Key, k.Body, k.Created)
+}
+
+func (c *conn) recall(workspace int64, key, body [16]byte, now time.Time) (store.AcceptResult, error) {
+	q := c.q(`SELECT body, message, day, expires_at, answer FROM idempotency WHERE workspace = ? AND key = ?`).int(workspace).key(key)
+	more, err := q.row()
+	if err != nil || !more {
+		return store.AcceptResult{Verdict: store.Missing}, err
+	}
+	defer q.done()
+	switch {
+	case q.i(3) <= micros(now):
+		return store.AcceptResult{Verdict: store.Missing}, nil
+	case q.key16(0) != body:
+		return store.AcceptResult{Verdict: store.Mismatch}, nil
+	default:
+		return store.AcceptResult{Verdict: store.Replayed, Message: q.key16(1), Day: int32(q.i(2)), Answer: q.bytes(4)}, nil
+	}
+}
+
+// Recall looks up what an idempotency key gave.
+func (s *Store) Recall(ctx context.Context, ws message.WorkspaceID, key, body [16]byte, now time.Time) (r store.AcceptResult, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		r, err = c.recall(s.names.find(ws), key, body, now)
+		return err
+	})
+	return r, err
+}
+
+// person finds the contact of a message, or checks that it can be made.
+func (w *writer) person(workspace int64, id message.ContactID, fresh *store.NewContact) (contact, store.Verdict, error) {
+	who, ok, err := w.contact(workspace, id)
+	if err != nil {
+		return who, 0, err
+	}
+	if fresh == nil {
+		if !ok || who.erased {
+			return who, store.StaleContact, nil
+		}
+		return who, store.Done, nil
+	}
+	if ok {
+		return who, store.IdentityTaken, nil
+	}
+	for i := range fresh.Identities {
+		owner, err := w.owner(workspace, fresh.Identities[i].Index)
+		if err != nil || owner != 0 {
+			return who, store.IdentityTaken, err
+		}
+	}
+	return who, store.Done, nil
+}
+
+func (w *writer) exists(workspace int64, id message.MessageID) (bool, error) {
+	q := w.c.q(`SELECT 1 FROM messages WHERE workspace = ? AND id = ?`).int(workspace).key(id)
+	more, err := q.row()
+	q.done()
+	return more, err
+}
+
+func (w *writer) insertMessage(workspace, contact int64, m *store.Message) error {
+	purpose, err := w.word(string(m.Purpose))
+	if err != nil {
+		return err
+	}
+	channel, err := w.word(string(m.Channel))
+	if err != nil {
+		return err
+	}
+	sender, err := w.number(m.Sender)
+	if err != nil {
+		return err
+	}
+	return w.c.q(`INSERT INTO messages (workspace, id, contact, direction, purpose, channel, sender, created_at, provider_at, identity, sealed)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+		int(workspace).key(m.ID).int(contact).int(int64(m.Direction)).int(purpose).int(channel).int(sender).
+		time(m.CreatedAt).time(m.ProviderAt).id(m.Identity).blob(m.Sealed).exec()
+}
+
+func (w *writer) insertDelivery(workspace int64, a *store.Acceptance) error {
+	d := a.Delivery
+	connector, err := w.number(a.Connector)
+	if err != nil {
+		return err
+	}
+	w.buf = d.AppendTrack(w.buf[:0])
+	return w.c.q(`INSERT INTO deliveries (workspace, id, state, version, connector, priority, ready, due_at, track)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+		int(workspace).key(d.ID).int(int64(d.State)).int(int64(d.Version)).int(connector).
+		int(int64(d.Purpose.Priority())).bool(a.Ready).time(d.Due).blob(w.buf).exec()
+}
+
+// Apply moves deliveries on.
+func (s *Store) Apply(ctx context.Context, items []*store.Change) ([]store.Applied, error) {
+	results := make([]store.Applied, len(items))
+	err := s.write(ctx, len(items), func(w *writer) error {
+		for i, item := range items {
+			var err error
+			if results[i], err = w.apply(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+func (w *writer) apply(c *store.Change) (store.Applied, error) {
+	d := c.Delivery
+	workspace, err := w.number(d.Workspace)
+	if err != nil {
+		return store.Applied{}, err
+	}
+	if c.Fence != nil && w.fenced(c.Fence) {
+		return w.refused(workspace, d, store.Fenced)
+	}
+	if c.Guard != nil {
+		who, ok, err := w.contact(workspace, d.Contact)
+		if err != nil {
+			return store.Applied{}, err
+		}
+		if !ok || who.version != c.Guard.Contact || w.config[workspace] != c.Guard.Config {
+			return w.refused(workspace, d, store.Guarded)
+		}
+	}
+	connector, err := w.number(c.Connector)
+	if err != nil {
+		return store.Applied{}, err
+	}
+	w.buf = d.AppendTrack(w.buf[:0])
+	err = w.c.q(`UPDATE deliveries SET state = ?, version = ?, connector = ?, ready = ?, due_at = ?, track = ?
+		WHERE workspace = ? AND id = ? AND version = ?`).
+		int(int64(d.State)).int(int64(d.Version)).int(connector).bool(c.Ready).time(d.Due).blob(w.buf).
+		int(workspace).key(d.ID).int(int64(d.Version) - 1).exec()
+	if err != nil {
+		return store.Applied{}, err
+	}
+	if w.c.c.Changes() == 0 {
+		return w.refused(workspace, d, store.Conflict)
+	}
+	for i := range c.Close {
+		if err := w.closeRef(workspace, d.ID, &c.Close[i]); err != nil {
+			return store.Applied{}, err
+		}
+	}
+	for i := range c.Open {
+		if err := w.openRef(&c.Open[i]); err != nil {
+			return store.Applied{}, err
+		}
+	}
+	a := store.Applied{Verdict: store.Done}
+	if w.parked > 0 {
+		if a.Parked, err = w.unpark(c.Open); err != nil {
+			return store.Applied{}, err
+		}
+	}
+	return a, w.log(c.Events)
+}
+
+// refused gives why a change was not written: Missing and Conflict say more
+// than a guard or a fence.
+func (w *writer) refused(workspace int64, d *message.Delivery, why store.Verdict) (store.Applied, error) {
+	q := w.c.q(`SELECT version FROM deliveries WHERE workspace = ? AND id = ?`).int(workspace).key(d.ID)
+	more, err := q.row()
+	if err != nil {
+		return store.Applied{}, err
+	}
+	if !more {
+		return store.Applied{Verdict: store.Missing}, nil
+	}
+	defer q.done()
+	if q.i(0) != int64(d.Version)-1 {
+		return store.Applied{Verdict: store.Conflict}, nil
+	}
+	return store.Applied{Verdict: why}, nil
+}

@@ -1,0 +1,302 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/parley-messaging/parley/store"
+)
+
+// A doomed row is named by its key: a number and up to two blobs.
+type doomed struct {
+	n    int64
+	a, b [16]byte
+}
+
+// Purge looks for rows on a reading connection and deletes them in one write,
+// so that the writer never scans.
+func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
+	if p.Batch <= 0 {
+		p.Batch = 500
+	}
+	total := 0
+	for _, k := range []struct {
+		before time.Time
+		find   func(*conn, time.Time, int) ([]doomed, error)
+		drop   func(*writer, doomed) (int, error)
+	}{
+		{p.Messages, s.oldMessages, (*writer).dropMessage},
+		{p.Content, s.oldContent, (*writer).dropContent},
+		{p.Events, s.oldEvents, (*writer).dropEvent},
+		{p.Webhooks, s.oldWebhooks, dropping(`DELETE FROM webhooks WHERE endpoint = ? AND id = ? AND state <> 0`)},
+		{p.Callbacks, old(`SELECT 0, id, NULL FROM callbacks WHERE until = -1 AND at < ? LIMIT ?`), dropping(`DELETE FROM callbacks WHERE ? = 0 AND id = ?`)},
+		{p.Idempotency, old(`SELECT workspace, key, NULL FROM idempotency WHERE expires_at < ? LIMIT ?`), nil},
+		{p.Dedup, old(`SELECT workspace, key, NULL FROM dedup WHERE forget_at < ? LIMIT ?`), dropping(`DELETE FROM dedup WHERE workspace = ? AND key = ?`)},
+		{p.Refs, old(`SELECT connector, key, message FROM refs WHERE expires_at < ? LIMIT ?`), nil},
+	} {
+		if k.before.IsZero() {
+			continue
+		}
+		var rows []doomed
+		err := s.read(ctx, func(c *conn) (err error) {
+			rows, err = k.find(c, k.before, p.Batch)
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		drop := k.drop
+		if drop == nil {
+			// Keys and refs may have been renewed since they were read.
+			at := micros(k.before)
+			drop = func(w *writer, d doomed) (int, error) {
+				if d.b == [16]byte{} {
+					_, err := w.wrote(w.c.q(`DELETE FROM idempotency WHERE workspace = ? AND key = ? AND expires_at < ?`).int(d.n).key(d.a).int(at))
+					return w.c.c.Changes(), err
+				}
+				_, err := w.wrote(w.c.q(`DELETE FROM refs WHERE connector = ? AND key = ? AND message = ? AND expires_at < ?`).int(d.n).key(d.a).key(d.b).int(at))
+				return w.c.c.Changes(), err
+			}
+		}
+		gone := 0
+		err = s.write(ctx, len(rows), func(w *writer) error {
+			gone = 0
+			for _, d := range rows {
+				n, err := drop(w, d)
+				if err != nil {
+					return err
+				}
+				gone += n
+			}
+			return nil
+		})
+		if err != nil {
+			return total, err
+		}
+		total += gone
+	}
+	return total, nil
+}
+
+// old finds rows by a text with a time and a limit.
+func old(sql string) func(*conn, time.Time, int) ([]doomed, error) {
+	return func(c *conn, before time.Time, limit int) ([]doomed, error) {
+		return doomedRows(c.q(sql).time(before).int(int64(limit)))
+	}
+}
+
+// dropping deletes by a text with a number and a blob.
+func dropping(sql string) func(*writer, doomed) (int, error) {
+	return func(w *writer, d doomed) (int, error) {
+		err := w.c.q(sql).int(d.n).key(d.a).exec()
+		return w.c.c.Changes(), err
+	}
+}
+
+func doomedRows(q *stmt) (rows []doomed, err error) {
+	for {
+		more, err := q.row()
+		if err != nil || !more {
+			return rows, err
+		}
+		rows = append(rows, doomed{q.i(0), q.key16(1), q.key16(2)})
+	}
+}
+
+// distinct lists the values of a table's leading column by jumping from one to
+// the next.
+func (c *conn) distinct(column, table string) (list []int64, err error) {
+	q := c.q(`WITH RECURSIVE t (v) AS (SELECT min(` + column + `) FROM ` + table + ` UNION ALL
+		SELECT (SELECT min(` + column + `) FROM ` + table + ` WHERE ` + column + ` > v) FROM t WHERE v IS NOT NULL)
+		SELECT v FROM t WHERE v IS NOT NULL`)
+	for {
+		more, err := q.row()
+		if err != nil || !more {
+			return list, err
+		}
+		list = append(list, q.i(0))
+	}
+}
+
+// oldMessages finds ended messages. Ids sort by time, a day of clock trouble
+// aside, so the look ends where younger messages begin.
+func (s *Store) oldMessages(c *conn, before time.Time, limit int) (rows []doomed, err error) {
+	workspaces, err := c.distinct("workspace", "messages")
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range workspaces {
+		more, err := doomedRows(c.q(`SELECT m.workspace, m.id, NULL FROM messages m LEFT JOIN deliveries d ON d.workspace = m.workspace AND d.id = m.id
+			WHERE m.workspace = ? AND m.id < ? AND m.created_at < ? AND (d.state IS NULL OR d.state >= 5) ORDER BY m.id LIMIT ?`).
+			int(n).key(idAt(before.Add(day))).time(before).int(int64(limit - len(rows))))
+		if err != nil {
+			return nil, err
+		}
+		if rows = append(rows, more...); len(rows) >= limit {
+			break
+		}
+	}
+	return rows, nil
+}
+
+func (w *writer) dropMessage(d doomed) (int, error) {
+	n := 0
+	for _, sql := range []string{
+		`DELETE FROM messages WHERE workspace = ? AND id = ?`,
+		`DELETE FROM deliveries WHERE workspace = ? AND id = ?`,
+		`DELETE FROM charges WHERE workspace = ? AND message = ?`,
+	} {
+		if err := w.c.q(sql).int(d.n).key(d.a).exec(); err != nil {
+			return n, err
+		}
+		n += w.c.c.Changes()
+	}
+	return n, nil
+}
+
+// oldContent is oldMessages for content; it begins where the last look found
+// that nothing was left before.
+func (s *Store) oldContent(c *conn, before time.Time, limit int) (rows []doomed, err error) {
+	workspaces, err := c.distinct("workspace", "messages")
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range workspaces {
+		s.mu.Lock()
+		floor := s.floors[n]
+		s.mu.Unlock()
+		q := c.q(`SELECT m.id, d.state IS NULL OR d.state >= 5, m.sealed IS NULL FROM messages m LEFT JOIN deliveries d ON d.workspace = m.workspace AND d.id = m.id
+			WHERE m.workspace = ? AND m.id > ? AND m.id < ? AND m.created_at < ? ORDER BY m.id`).
+			int(n).key(floor).key(idAt(before.Add(day))).time(before)
+		clean := true // everything so far is without content for good
+		for len(rows) < limit {
+			more, err := q.row()
+			if err != nil {
+				return nil, err
+			}
+			if !more {
+				break
+			}
+			id, ended, empty := q.key16(0), q.b(1), q.b(2)
+			switch {
+			case empty && clean:
+				floor = id
+			case !empty:
+				clean = false
+				if ended {
+					rows = append(rows, doomed{n: n, a: id})
+				}
+			}
+		}
+		q.done()
+		s.mu.Lock()
+		s.floors[n] = floor
+		s.mu.Unlock()
+	}
+	return rows, nil
+}
+
+func (w *writer) dropContent(d doomed) (int, error) {
+	err := w.c.q(`UPDATE messages SET sealed = NULL WHERE workspace = ? AND id = ? AND sealed IS NOT NULL`).int(d.n).key(d.a).exec()
+	return w.c.c.Changes(), err
+}
+
+// oldEvents finds events that every reader has passed and no webhook delivery
+// refers to. The log is in the order of time, a day of clock trouble aside.
+func (s *Store) oldEvents(c *conn, before time.Time, limit int) (rows []doomed, err error) {
+	passed, err := s.passed(c)
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := c.distinct("endpoint", "webhooks")
+	if err != nil {
+		return nil, err
+	}
+	list, err := json.Marshal(endpoints)
+	if err != nil {
+		return nil, err
+	}
+	q := c.q(`SELECT e.seq, e.at, EXISTS (SELECT 1 FROM webhooks k WHERE k.endpoint IN (SELECT value FROM json_each(?1)) AND k.seq = e.seq)
+		FROM events e WHERE e.seq <= ?2 ORDER BY e.seq`).text(string(list)).int(passed)
+	defer q.done()
+	for len(rows) < limit {
+		more, err := q.row()
+		if err != nil || !more {
+			return rows, err
+		}
+		at := q.t(1)
+		if !at.Before(before.Add(day)) {
+			break
+		}
+		if at.Before(before) && !q.b(2) {
+			rows = append(rows, doomed{n: q.i(0)})
+		}
+	}
+	return rows, nil
+}
+
+// passed gives the last event that every named reader has passed.
+func (s *Store) passed(c *conn) (int64, error) {
+	least, err := c.count(headSQL)
+	if err != nil {
+		return 0, err
+	}
+	var cursors []store.Cursor
+	q := c.q(`SELECT cursor FROM cursors`)
+	for {
+		more, err := q.row()
+		if err != nil {
+			return 0, err
+		}
+		if !more {
+			break
+		}
+		cursors = append(cursors, store.Cursor(q.str(0)))
+	}
+	for _, cursor := range cursors {
+		p, err := s.place(c, cursor)
+		if err != nil {
+			return 0, err
+		}
+		least = min(least, p.seq)
+	}
+	return least, nil
+}
+
+func (w *writer) dropEvent(d doomed) (int, error) {
+	if err := w.c.q(`UPDATE meta SET value = max(value, ?) WHERE name = 'seq'`).int(d.n).exec(); err != nil {
+		return 0, err
+	}
+	err := w.c.q(`DELETE FROM events WHERE seq = ?`).int(d.n).exec()
+	return w.c.c.Changes(), err
+}
+
+// oldWebhooks finds settled deliveries whose last try is long ago. Rows of an
+// endpoint are made in the order of the log.
+func (s *Store) oldWebhooks(c *conn, before time.Time, limit int) (rows []doomed, err error) {
+	endpoints, err := c.distinct("endpoint", "webhooks")
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range endpoints {
+		q := c.q(`SELECT id, state, last_at, created_at FROM webhooks WHERE endpoint = ? ORDER BY seq`).int(n)
+		for len(rows) < limit {
+			more, err := q.row()
+			if err != nil {
+				return nil, err
+			}
+			if !more || !q.t(3).Before(before) {
+				break
+			}
+			if q.i(1) != pending && q.t(2).Before(before) {
+				rows = append(rows, doomed{n: n, a: q.key16(0)})
+			}
+		}
+		q.done()
+	}
+	return rows, nil
+}

@@ -1,0 +1,236 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// The stored states of a webhook delivery.
+const (
+	pending = iota
+	delivered
+	dead
+)
+
+func webhookState(n int64) string {
+	switch n {
+	case delivered:
+		return store.WebhookDelivered
+	case dead:
+		return store.WebhookDead
+	default:
+		return store.WebhookPending
+	}
+}
+
+func webhookNumber(state string) int64 {
+	switch state {
+	case store.WebhookDelivered:
+		return delivered
+	case store.WebhookDead:
+		return dead
+	default:
+		return pending
+	}
+}
+
+// PutEndpoint creates or replaces an endpoint.
+func (s *Store) PutEndpoint(ctx context.Context, e *store.Endpoint) error {
+	types, err := json.Marshal(e.Types)
+	if err != nil {
+		return fmt.Errorf("endpoint: %w", err)
+	}
+	return s.write(ctx, 1, func(w *writer) error {
+		workspace, err := w.number(e.Workspace)
+		if err != nil {
+			return err
+		}
+		return w.c.q(`INSERT INTO endpoints (workspace, id, url, sealed, types, batch, disabled, failing_at, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET url = excluded.url, sealed = excluded.sealed, types = excluded.types,
+				batch = excluded.batch, disabled = excluded.disabled, failing_at = excluded.failing_at`).
+			int(workspace).key(e.ID).text(e.URL).blob(e.Sealed).text(string(types)).int(int64(e.Batch)).text(e.Disabled).
+			time(e.FailingAt).time(e.CreatedAt).exec()
+	})
+}
+
+const endpointColumns = `workspace, id, url, sealed, types, batch, disabled, failing_at, created_at`
+
+func (s *Store) endpoints(q *stmt) (list []*store.Endpoint, err error) {
+	for {
+		more, err := q.row()
+		if err != nil || !more {
+			return list, err
+		}
+		e := &store.Endpoint{
+			Workspace: s.names.id(q.i(0)), ID: q.key16(1), URL: q.str(2), Sealed: q.bytes(3), Batch: int(q.i(5)),
+			Disabled: q.str(6), FailingAt: q.t(7), CreatedAt: q.t(8),
+		}
+		if err := json.Unmarshal([]byte(q.str(4)), &e.Types); err != nil {
+			q.done()
+			return nil, fmt.Errorf("endpoint %s: %w", e.ID, err)
+		}
+		list = append(list, e)
+	}
+}
+
+// Endpoint reads one endpoint.
+func (s *Store) Endpoint(ctx context.Context, ws message.WorkspaceID, id message.EndpointID) (e *store.Endpoint, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		list, err := s.endpoints(c.q(`SELECT ` + endpointColumns + ` FROM endpoints WHERE workspace = ? AND id = ?`).int(s.names.find(ws)).key(id))
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			return store.ErrNotFound
+		}
+		e = list[0]
+		return nil
+	})
+	return e, err
+}
+
+// Endpoints lists those of a workspace; the zero id lists all.
+func (s *Store) Endpoints(ctx context.Context, ws message.WorkspaceID) (list []*store.Endpoint, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		list, err = s.endpoints(c.q(`SELECT ` + endpointColumns + ` FROM endpoints WHERE (?1 = 0 OR workspace = ?1) ORDER BY id`).int(s.names.find(ws)))
+		return err
+	})
+	return list, err
+}
+
+// DeleteEndpoint takes an endpoint and its deliveries away.
+func (s *Store) DeleteEndpoint(ctx context.Context, ws message.WorkspaceID, id message.EndpointID) error {
+	missing := false
+	err := s.write(ctx, 1, func(w *writer) error {
+		wrote, err := w.wrote(w.c.q(`DELETE FROM endpoints WHERE workspace = ? AND id = ?`).int(w.names.find(ws)).key(id))
+		if missing = !wrote; err != nil || missing {
+			return err
+		}
+		return w.c.q(`DELETE FROM webhooks WHERE endpoint = ?`).int(w.names.find(id)).exec()
+	})
+	if err == nil && missing {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// Enqueue writes delivery rows and moves the reader's cursor. The events must
+// be in the log: rows keep their number there, not a copy.
+func (s *Store) Enqueue(ctx context.Context, reader string, cursor store.Cursor, rows []*store.WebhookDelivery) error {
+	var fault error
+	err := s.write(ctx, len(rows), func(w *writer) error {
+		fault = nil
+		seqs, err := w.eventNumbers(reader, cursor, rows)
+		if err != nil {
+			return err
+		}
+		for i, r := range rows {
+			if seqs[i] == 0 {
+				fault = fmt.Errorf("event %s: %w", r.Event.ID, store.ErrNotFound)
+				return nil
+			}
+		}
+		for i, r := range rows {
+			if err := w.enqueue(seqs[i], r); err != nil {
+				return err
+			}
+		}
+		return w.saveCursor(reader, cursor)
+	})
+	if err != nil {
+		return err
+	}
+	return fault
+}
+
+func (w *writer) enqueue(seq int64, r *store.WebhookDelivery) error {
+	workspace, err := w.number(r.Workspace)
+	if err != nil {
+		return err
+	}
+	endpoint, err := w.number(r.Endpoint)
+	if err != nil {
+		return err
+	}
+	state := webhookNumber(r.State)
+	head := true
+	if state == pending && !r.Event.Message.IsZero() {
+		blocked, err := w.blocked(endpoint, r.Event.Message, seq)
+		if err != nil {
+			return err
+		}
+		head = !blocked
+	}
+	return w.c.q(`INSERT INTO webhooks (endpoint, seq, id, workspace, message, state, head, tries, next_at, owner, event_at, created_at, last_at, status, error)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`).
+		int(endpoint).int(seq).key(r.ID).int(workspace).id(r.Event.Message).int(state).bool(head).int(int64(r.Tries)).time(r.NextAt).
+		time(r.Event.At).time(r.CreatedAt).time(r.LastAt).int(int64(r.Status)).text(r.Error).exec()
+}
+
+// blocked reports whether an earlier delivery of the same message is pending.
+func (w *writer) blocked(endpoint int64, id message.MessageID, seq int64) (bool, error) {
+	q := w.c.q(`SELECT 1 FROM webhooks INDEXED BY webhooks_pending WHERE endpoint = ? AND message = ? AND seq < ? AND state = 0 AND message IS NOT NULL LIMIT 1`).
+		int(endpoint).key(id).int(seq)
+	more, err := q.row()
+	q.done()
+	return more, err
+}
+
+// eventNumbers finds the rows' events in the log: as a rule all of them lie
+// between the reader's saved cursor and the new one. 0 is an unknown event.
+func (w *writer) eventNumbers(reader string, cursor store.Cursor, rows []*store.WebhookDelivery) ([]int64, error) {
+	seqs := make([]int64, len(rows))
+	if len(rows) == 0 {
+		return seqs, nil
+	}
+	wanted := make(map[message.EventID]int64, len(rows))
+	for _, r := range rows {
+		wanted[r.Event.ID] = 0
+	}
+	saved, err := w.c.cursor(reader)
+	if err != nil {
+		return nil, err
+	}
+	from, err1 := w.s.place(w.c, saved)
+	to, err2 := w.s.place(w.c, cursor)
+	left := len(wanted)
+	if err1 == nil && err2 == nil {
+		if left, err = w.findEvents(wanted, left, from.seq, to.seq); err != nil {
+			return nil, err
+		}
+	}
+	if left > 0 {
+		// An event from elsewhere in the log: rare, and a long look.
+		if _, err = w.findEvents(wanted, left, 0, w.seq); err != nil {
+			return nil, err
+		}
+	}
+	for i, r := range rows {
+		seqs[i] = wanted[r.Event.ID]
+	}
+	return seqs, nil
+}
+
+func (w *writer) findEvents(wanted map[message.EventID]int64, left int, after, last int64) (int, error) {
+	q := w.c.q(`SELECT seq, id FROM events WHERE seq > ? AND seq <= ? ORDER BY seq`).int(after).int(last)
+	for left > 0 {
+		more, err := q.row()
+		if err != nil {
+			return left, err
+		}
+		if !more {
+			return left, nil
+		}
+		id := message.EventID(q.key16(1))
+		if seq, ok := wanted[id]; ok && seq == 0 {
+			wanted[id] = q.i(0)
+			left--
+		}
+	}
+	q.done()
+	return left, nil
+}

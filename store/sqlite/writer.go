@@ -1,0 +1,281 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	zs "zombiezen.com/go/sqlite"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// An op is one caller's write. run executes inside the group's transaction and
+// may run more than once (a group is repeated without an op that breaks it),
+// so it sets its results anew each time. It returns only errors of SQLite:
+// verdicts are results.
+type op struct {
+	items int
+	run   func(*writer) error
+	done  chan error
+	state atomic.Int32 // 0 waiting, 1 taken by the writer, 2 given up by the caller
+}
+
+// writer owns the one writing connection. Everything in it is touched by its
+// goroutine alone, but names, which locks.
+type writer struct {
+	s     *Store
+	c     *conn
+	names *names
+	buf   []byte // for tracks and refs
+
+	// What only the writer changes, so that it need not be read again. All of
+	// it is loaded anew after a rollback.
+	loaded   bool
+	seq      int64 // last event number given
+	config   map[int64]int64
+	leases   map[int64]lease
+	parked   int64
+	contacts map[contactKey]contact
+
+	logged int // events appended in this transaction
+	since  int // ops since the last look at the write-ahead log
+}
+
+type contactKey struct {
+	workspace int64
+	id        message.ContactID
+}
+
+// A contact is what writes need to know of a person.
+type contact struct {
+	n       int64
+	version int64
+	erased  bool
+}
+
+const contactsKept = 200_000 // about 20 MB
+
+// write queues an op and waits for its commit.
+func (s *Store) write(ctx context.Context, items int, run func(*writer) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	items = max(items, 1)
+	o := &op{items: items, run: run, done: make(chan error, 1)}
+	s.gate.RLock()
+	if s.closed {
+		s.gate.RUnlock()
+		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	}
+	if before := s.waiting.Add(int64(items)) - int64(items); before > 0 && before+int64(items) > int64(s.options.Queue) {
+		s.waiting.Add(-int64(items))
+		s.gate.RUnlock()
+		return fmt.Errorf("%w: %d writes wait for a commit", store.ErrUnavailable, before)
+	}
+	select {
+	case s.queue <- o:
+		s.gate.RUnlock()
+	default:
+		s.waiting.Add(-int64(items))
+		s.gate.RUnlock()
+		return fmt.Errorf("%w: the queue of writes is full", store.ErrUnavailable)
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		if o.state.CompareAndSwap(0, 2) {
+			return ctx.Err()
+		}
+		return <-o.done
+	}
+}
+
+// serve runs until the queue is closed and empty.
+func (w *writer) serve() {
+	defer close(w.s.stopped)
+	var group []*op
+	for o := range w.s.queue {
+		group = w.take(group[:0], o)
+		items := o.items
+	drain:
+		for items < w.s.options.Group {
+			select {
+			case o, ok := <-w.s.queue:
+				if !ok {
+					break drain
+				}
+				group = w.take(group, o)
+				items += o.items
+			default:
+				break drain
+			}
+		}
+		if len(group) > 0 {
+			w.commit(group)
+		}
+		clear(group)
+		w.tidy()
+	}
+}
+
+func (w *writer) take(group []*op, o *op) []*op {
+	if !o.state.CompareAndSwap(0, 1) {
+		w.s.waiting.Add(-int64(o.items))
+		return group
+	}
+	return append(group, o)
+}
+
+func (w *writer) answer(o *op, err error) {
+	w.s.waiting.Add(-int64(o.items))
+	o.done <- err
+}
+
+// commit runs a group in one transaction. An op that SQLite refuses for its
+// own sake is answered and the rest runs again without it.
+func (w *writer) commit(group []*op) {
+	for len(group) > 0 {
+		bad, err := w.try(group)
+		if err == nil {
+			for _, o := range group {
+				w.answer(o, nil)
+			}
+			return
+		}
+		if bad >= 0 && ownFault(err) {
+			w.s.options.Log.Error("a write was refused by the database", "error", err)
+			w.answer(group[bad], fmt.Errorf("store: %w", err))
+			group = append(group[:bad], group[bad+1:]...)
+			continue
+		}
+		if !errors.Is(err, store.ErrUncertain) {
+			err = fmt.Errorf("%w: %v", store.ErrUnavailable, err)
+		}
+		for _, o := range group {
+			w.answer(o, err)
+		}
+		return
+	}
+}
+
+// try gives the index of the op that failed, -1 when it was the transaction.
+func (w *writer) try(group []*op) (int, error) {
+	if err := w.c.q(`BEGIN IMMEDIATE`).exec(); err != nil {
+		return -1, err
+	}
+	w.logged = 0
+	if !w.loaded {
+		if err := w.load(); err != nil {
+			return -1, w.undo(err)
+		}
+	}
+	for i, o := range group {
+		if err := o.run(w); err != nil {
+			return i, w.undo(err)
+		}
+	}
+	if err := w.c.q(`COMMIT`).exec(); err != nil {
+		// The frames may have reached the disk although the flush failed.
+		if zs.ErrCode(err).ToPrimary() == zs.ResultIOErr {
+			err = fmt.Errorf("%w: %v", store.ErrUncertain, err)
+		}
+		return -1, w.undo(err)
+	}
+	w.names.keep()
+	if w.logged > 0 {
+		w.s.announce()
+	}
+	return -1, nil
+}
+
+func (w *writer) undo(cause error) error {
+	if !w.c.c.AutocommitEnabled() {
+		if err := w.c.q(`ROLLBACK`).exec(); err != nil {
+			cause = errors.Join(cause, err)
+		}
+	}
+	w.names.forget()
+	w.loaded = false
+	return cause
+}
+
+// load reads what the writer keeps in memory.
+func (w *writer) load() error {
+	w.contacts = make(map[contactKey]contact)
+	w.config = make(map[int64]int64)
+	s := w.c.q(`SELECT workspace, version FROM settings`)
+	for {
+		more, err := s.row()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		w.config[s.i(0)] = s.i(1)
+	}
+	w.leases = make(map[int64]lease)
+	s = w.c.q(`SELECT connector, owner, token, expires_at FROM leases`)
+	for {
+		more, err := s.row()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		w.leases[s.i(0)] = lease{owner: s.str(1), token: s.i(2), expires: s.i(3)}
+	}
+	var err error
+	if w.parked, err = w.c.count(`SELECT count(*) FROM parked`); err != nil {
+		return err
+	}
+	w.seq, err = w.c.count(headSQL)
+	w.loaded = err == nil
+	return err
+}
+
+// ownFault reports whether an error is about the op and not the database.
+func ownFault(err error) bool {
+	switch zs.ErrCode(err).ToPrimary() {
+	case zs.ResultConstraint, zs.ResultMismatch, zs.ResultTooBig, zs.ResultRange, zs.ResultMisuse, zs.ResultError:
+		return true
+	default:
+		return false
+	}
+}
+
+// contact finds a contact, from memory where it can.
+func (w *writer) contact(workspace int64, id message.ContactID) (contact, bool, error) {
+	key := contactKey{workspace, id}
+	if c, ok := w.contacts[key]; ok {
+		return c, true, nil
+	}
+	s := w.c.q(`SELECT n, version, erased_at FROM contacts WHERE workspace = ? AND id = ?`).int(workspace).key(id)
+	more, err := s.row()
+	if err != nil || !more {
+		return contact{}, false, err
+	}
+	c := contact{n: s.i(0), version: s.i(1), erased: s.b(2)}
+	s.done()
+	w.remember(key, c)
+	return c, true, nil
+}
+
+func (w *writer) remember(key contactKey, c contact) {
+	if len(w.contacts) >= contactsKept {
+		clear(w.contacts)
+	}
+	w.contacts[key] = c
+}
+
+// raise adds one to a contact's version.
+func (w *writer) raise(workspace int64, id message.ContactID, c contact) error {
+	c.version++
+	w.remember(contactKey{workspace, id}, c)
+	return w.c.q(`UPDATE contacts SET version = ? WHERE n = ?`).int(c.version).int(c.n).exec()
+}
