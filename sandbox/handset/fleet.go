@@ -221,7 +221,9 @@ func (f *Fleet) arrive(d *Delivery, at time.Time) {
 	}
 	d.over = true
 	d.Item.At = at
-	f.keep(h, record{item: d.Item, d: d})
+	if !d.Quiet {
+		f.keep(h, record{item: d.Item, d: d})
+	}
 	reads, after := h.set.AutoRead && d.Item.Channel == fault.WhatsApp, time.Duration(h.set.ReadAfter)
 	s.mu.Unlock()
 	d.Sink.Delivered(d, at)
@@ -232,6 +234,14 @@ func (f *Fleet) arrive(d *Delivery, at time.Time) {
 	default:
 		f.clock.At(at.Add(after), func(at time.Time) { f.Read(d.To, d.Item.ID, at) })
 	}
+}
+
+// Show puts an item into the inbox of a handset at once: what quiet parts add
+// up to.
+func (f *Fleet) Show(number string, it Item) {
+	s, h := f.lock(number)
+	defer s.mu.Unlock()
+	f.keep(h, record{item: it})
 }
 
 // expireAt tells the Sink when the provider gives up, if d still waits then.

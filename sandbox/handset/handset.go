@@ -101,6 +101,7 @@ type Delivery struct {
 	Until time.Time     // when the provider gives up; zero means never
 	Extra time.Duration // added to the latency
 	Sink  Sink
+	Quiet bool // a part of something: it arrives, but is not shown in the inbox
 
 	over bool // arrived or expired; guarded by the handset's shard
 }

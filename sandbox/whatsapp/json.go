@@ -257,7 +257,7 @@ func (p *parser) str() (string, error) {
 			s := p.doc[start:p.pos]
 			p.pos++
 			if !utf8.ValidString(s) {
-				s = strings.ToValidUTF8(s, "\uFFFD")
+				s = string([]rune(s)) // one U+FFFD for each bad octet
 			}
 			return s, nil
 		case c == '\\':
@@ -280,7 +280,7 @@ func (p *parser) escaped(start int) (string, error) {
 		p.pos++
 		switch {
 		case c == '"':
-			return strings.ToValidUTF8(string(b), "\uFFFD"), nil
+			return string([]rune(string(b))), nil
 		case c < 0x20:
 			return "", errJSON
 		case c != '\\':

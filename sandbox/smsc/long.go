@@ -1,0 +1,139 @@
+package smsc
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/parley-messaging/parley/sandbox/fault"
+	"github.com/parley-messaging/parley/sandbox/handset"
+	"github.com/parley-messaging/parley/sandbox/journal"
+	"github.com/parley-messaging/parley/smpp"
+)
+
+// assembly puts the parts of long messages together, as a phone does.
+type assembly struct {
+	mu    sync.Mutex
+	open  map[longKey][]string
+	order []longKey
+}
+
+type longKey struct {
+	from, to   string
+	ref, total int
+}
+
+// maxOpen is how many unfinished long messages are remembered.
+const maxOpen = 10_000
+
+func (a *assembly) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open, a.order = nil, nil
+}
+
+// add takes an arrived part and shows the whole text when it is complete.
+func (a *assembly) add(m *message, at time.Time) {
+	key := longKey{m.submit.Source.Addr, m.to, m.head.ref, m.head.total}
+	a.mu.Lock()
+	if a.open == nil {
+		a.open = map[longKey][]string{}
+	}
+	parts, ok := a.open[key]
+	if !ok {
+		if len(a.order) >= maxOpen {
+			delete(a.open, a.order[0])
+			a.order = a.order[1:]
+		}
+		parts = make([]string, m.head.total)
+		a.open[key] = parts
+		a.order = append(a.order, key)
+	}
+	parts[m.head.number-1] = "\x00" + m.text // marks that it came, also when empty
+	complete := !slices.Contains(parts, "")
+	if complete {
+		delete(a.open, key)
+		a.order = slices.DeleteFunc(a.order, func(k longKey) bool { return k == key })
+	}
+	a.mu.Unlock()
+	if complete {
+		it := m.d.Item
+		it.Text, it.At = strings.ReplaceAll(strings.Join(parts, ""), "\x00", ""), at
+		m.s.parts.Fleet.Show(m.to, it)
+	}
+}
+
+// Inbound is a message a person writes.
+type Inbound struct {
+	From string // the person's number, digits
+	To   string // the short code or number; empty means who wrote last
+	Text string
+	At   time.Time
+}
+
+var (
+	// ErrOff says that the phone is switched off.
+	ErrOff = errors.New("the phone is off")
+	// ErrInbound says that an Inbound lacks something.
+	ErrInbound = errors.New("unusable inbound message")
+)
+
+// Write makes a person write. The text goes to the customer that owns the
+// address, in parts when it is long, and waits until a bind takes it.
+func (s *Server) Write(in Inbound) (id string, err error) {
+	from := strings.TrimPrefix(in.From, "+")
+	if from == "" || strings.Trim(from, "0123456789") != "" {
+		return "", fmt.Errorf("%w: from is not a number", ErrInbound)
+	}
+	if !s.parts.Fleet.Get(from).Phone {
+		return "", ErrOff
+	}
+	if in.To == "" {
+		for _, it := range s.parts.Fleet.Inbox(from) {
+			if it.Channel == fault.SMS && !it.Outgoing {
+				in.To = it.From
+			}
+		}
+	}
+	if in.To == "" {
+		return "", fmt.Errorf("%w: nobody to write to", ErrInbound)
+	}
+	now := s.parts.Clock.Now()
+	if in.At.IsZero() {
+		in.At = now
+	}
+	number := s.nextID.Add(1)
+	id = s.spell(number, false)
+	coding, parts := encodeParts(in.Text, byte(number))
+	if len(parts) > 255 {
+		return "", fmt.Errorf("%w: the text is too long", ErrInbound)
+	}
+	to := strings.TrimPrefix(in.To, "+")
+	s.parts.Fleet.Wrote(from, to, handset.Item{ID: id, Channel: fault.SMS, From: to, Type: "text", Text: in.Text, At: in.At})
+	s.parts.Journal.Add(journal.Entry{Time: now, Channel: string(fault.SMS), Direction: "mo", ID: id, From: from, To: to,
+		Type: "text", Text: in.Text, Parts: len(parts), Fate: "sent"})
+	box := s.owner(to).outbox
+	for _, part := range parts {
+		d := &smpp.DeliverSM{Source: smpp.Address{TON: 1, NPI: 1, Addr: from}, Destination: address(to), DataCoding: coding, ShortMessage: part}
+		if len(parts) > 1 {
+			d.ESMClass = smpp.ESMUDHI
+		}
+		s.count.inbound.Add(1)
+		box.add(&out{body: d}, false)
+	}
+	return id, nil
+}
+
+// address gives a business address its kind: a name, a short code or a number.
+func address(to string) smpp.Address {
+	switch {
+	case strings.Trim(to, "0123456789") != "":
+		return smpp.Address{TON: 5, Addr: to}
+	case len(to) <= 6:
+		return smpp.Address{TON: 3, Addr: to}
+	}
+	return smpp.Address{TON: 1, NPI: 1, Addr: to}
+}
