@@ -39,11 +39,11 @@ const example = `{
   "//": "App dashboard > WhatsApp > API setup. Use a system user's token: a temporary one ends after a day.",
   "phone_number_id": "106540352242922",
   "waba_id": "102290129340398",
-  "token": "EAAG…",
+  "token": "EAAG...",
   "//app_secret": "App dashboard > App settings > Basic; proves that callbacks come from Meta",
-  "app_secret": "…",
+  "app_secret": "...",
   "//verify_token": "any word of yours; give Meta the same one when you register the callback",
-  "verify_token": "…",
+  "verify_token": "...",
   "portfolio": "506914307656634",
   "throughput": 80
 }`

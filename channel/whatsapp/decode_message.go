@@ -139,6 +139,9 @@ func (m *spoken) readContext(d *graph.Decoder) {
 
 // readBody reads the member that carries the content, named like the type.
 func (m *spoken) readBody(d *graph.Decoder) {
+	if d.Null() {
+		return
+	}
 	switch key := string(d.Key()); key {
 	case "text":
 		m.set(message.InText)
@@ -263,6 +266,9 @@ func (m *spoken) readInteractive(d *graph.Decoder) {
 		return
 	}
 	for d.Next() {
+		if d.Null() {
+			continue
+		}
 		switch string(d.Key()) {
 		case "button_reply", "list_reply":
 			m.set(message.InReply)

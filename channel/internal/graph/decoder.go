@@ -310,6 +310,15 @@ func (d *Decoder) Float() float64 {
 // Bool reads true or "true"; anything else is false.
 func (d *Decoder) Bool() bool { return string(d.scalar()) == "true" }
 
+// Null tells whether the next value is null, and steps over it if it is.
+func (d *Decoder) Null() bool {
+	if d.peek() != 'n' {
+		return false
+	}
+	d.Skip()
+	return true
+}
+
 // Raw gives a copy of the next value as JSON, or nil if it is null or broken.
 func (d *Decoder) Raw() []byte {
 	part := d.Span()
@@ -322,8 +331,7 @@ func (d *Decoder) Raw() []byte {
 // Span gives the bytes of the next value, which belong to the input; nil if
 // it is null.
 func (d *Decoder) Span() []byte {
-	if d.peek() == 'n' {
-		d.Skip()
+	if d.Null() {
 		return nil
 	}
 	start := d.pos
