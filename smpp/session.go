@@ -75,7 +75,8 @@ type SessionConfig struct {
 	// Stray, if set, gets responses to no outstanding request: too late, or
 	// never asked for. It must not wait.
 	Stray func(*Session, Response)
-	// Ended, if set, is called once when all callbacks of the session are done.
+	// Ended, if set, is called once when all callbacks of the session are done,
+	// also for connections that never were bound.
 	Ended func(s *Session, cause error)
 	// Intercept, if set, sees every PDU of the peer first; when it returns true
 	// nothing else happens to the PDU. raw is valid during the call. It is for

@@ -138,8 +138,12 @@ func (r Response) Err() error {
 // [*UnansweredError] with Left false, or an [*EncodeError].
 //
 // done runs in a goroutine of the session and must not wait; in particular it
-// must not call Send with a context that lets it wait for the window.
+// must not call Send with a context that lets it wait for the window. It may be
+// nil when nobody cares.
 func (s *Session) Send(ctx context.Context, command Command, body Body, done func(Response, error)) error {
+	if done == nil {
+		done = func(Response, error) {}
+	}
 	select {
 	case s.window <- struct{}{}:
 	default:
