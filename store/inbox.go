@@ -26,8 +26,10 @@ type Inbox interface {
 	// finds it (Apply) or it finds the ref; an implementation where both may
 	// miss must find the pair within Rematch.
 	Match(ctx context.Context, items []*Lookup) ([]Matched, error)
-	// Rematch takes parked receipts that a ref is open for, and those that
-	// expired before now without one (Lost).
+	// Unpark deletes parked receipts that were joined into their deliveries.
+	Unpark(ctx context.Context, ws message.WorkspaceID, ids []message.EventID) error
+	// Rematch gives parked receipts that a ref is open for (they stay until
+	// Unpark), and takes those that expired before now without one.
 	Rematch(ctx context.Context, now time.Time, limit int) (found []Rematched, lost []Parked, err error)
 
 	// Receive stores messages people sent us, with the contact if it is new,

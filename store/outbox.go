@@ -19,11 +19,15 @@ type Outbox interface {
 	// whose Expires has passed by Created counts as new.
 	Accept(ctx context.Context, items []*Acceptance) ([]AcceptResult, error)
 
+	// Recall looks up what an idempotency key gave, writing nothing: Replayed,
+	// Mismatch, or Missing.
+	Recall(ctx context.Context, ws message.WorkspaceID, key, body [16]byte, now time.Time) (AcceptResult, error)
+
 	// Apply moves deliveries on. An item is written only if the stored version
 	// is Delivery.Version-1, the guard and the fence hold; else nothing of it
 	// is written. Writing it appends its events, opens and closes refs, and
-	// takes (returns and deletes) the parked receipts that wait for the refs it
-	// opens.
+	// gives the parked receipts that wait for the refs it opens; they stay until
+	// Unpark, so that a crash before they are joined loses none.
 	//
 	// Verdicts: Done, Conflict, Guarded, Fenced, Missing. Two items about one
 	// delivery in one call are applied in order.

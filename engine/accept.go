@@ -1,0 +1,328 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/parley-messaging/parley/contact"
+	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// Idempotency is a client's Idempotency-Key with the request it stands for.
+// The zero Idempotency asks for nothing.
+type Idempotency struct {
+	Key  string
+	Body []byte // the request's raw bytes
+}
+
+// idempotencyLife is how long a key gives the same answer.
+const idempotencyLife = 24 * time.Hour
+
+// What idempotent answers are sealed for.
+const sealAnswer = "answer"
+
+// A BatchResult is the verdict on one item of a batch: an Answer or an error.
+type BatchResult struct {
+	Answer *Answer
+	Err    error
+}
+
+// Accept takes one message in. When it returns without error the message is
+// durable. It fails with *Refusal for what the client must mend, ErrBusy,
+// ErrStopped, and the store's errors.
+func (e *Engine) Accept(ctx context.Context, ws message.WorkspaceID, r *Request, idem Idempotency) (*Answer, error) {
+	out, err := e.AcceptBatch(ctx, ws, []*Request{r}, idem)
+	if err != nil {
+		return nil, err
+	}
+	return out[0].Answer, out[0].Err
+}
+
+// AcceptBatch takes many messages in with one commit. Every item gets its own
+// verdict; a bad one spoils no other. The error is for the batch as a whole.
+func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*Request, idem Idempotency) ([]BatchResult, error) {
+	if !e.intake.Load() {
+		return nil, ErrStopped
+	}
+	room, err := e.o.Workspaces.Get(ctx, ws)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]BatchResult, len(rs))
+	todo := make([]int, len(rs))
+	for i := range rs {
+		todo[i] = i
+	}
+	var bodyHash [16]byte
+	if idem.Key != "" {
+		bodyHash = room.Keys.Fingerprint("idempotent-body", idem.Body)
+	}
+	for try := 0; len(todo) > 0; try++ {
+		items := make([]*store.Acceptance, 0, len(todo))
+		plans := make([]*prepared, 0, len(todo))
+		which := make([]int, 0, len(todo))
+		for _, i := range todo {
+			p, err := e.prepare(ctx, ws, rs[i])
+			if err != nil {
+				if idem.Key != "" {
+					// The same key must give the same answer, also when the world
+					// has changed since: a replay is found by its key alone.
+					if a := e.replay(ctx, ws, room.Keys.Fingerprint("idempotency", itemKey(idem.Key, i, len(rs))), bodyHash); a != nil {
+						out[i] = *a
+						continue
+					}
+				}
+				out[i].Err = err
+				continue
+			}
+			item, answer, err := e.acceptance(p)
+			if err != nil {
+				out[i].Err = err
+				continue
+			}
+			if idem.Key != "" {
+				item.Idempotency, err = e.idempotency(ctx, p, room.Keys.Fingerprint("idempotency", itemKey(idem.Key, i, len(rs))), bodyHash, answer)
+				if err != nil {
+					out[i].Err = err
+					continue
+				}
+			}
+			out[i].Answer = answer
+			items, plans, which = append(items, item), append(plans, p), append(which, i)
+		}
+		if len(items) == 0 {
+			break
+		}
+		results, err := e.store.Accept(ctx, items)
+		if err != nil {
+			return nil, err
+		}
+		todo = todo[:0]
+		for n, res := range results {
+			i := which[n]
+			again := e.accepted(ctx, plans[n], items[n], res, &out[i])
+			if again && try < 5 {
+				todo = append(todo, i)
+			} else if again {
+				out[i] = BatchResult{Err: store.ErrUnavailable}
+			}
+		}
+	}
+	return out, nil
+}
+
+func itemKey(key string, i, n int) []byte {
+	if n == 1 {
+		return []byte(key)
+	}
+	return []byte(key + "#" + strconv.Itoa(i))
+}
+
+// accepted acts on the store's verdict; again is true when the item must be
+// planned anew.
+func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptance, res store.AcceptResult, out *BatchResult) (again bool) {
+	switch res.Verdict {
+	case store.Done:
+		if p.person.New != nil {
+			e.o.People.Stored(p.person)
+		}
+		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: &p.body, base: p.delivery.Version}
+		if item.Ready {
+			e.owner.hand(item.Connector, r)
+		} else if !p.delivery.Due.IsZero() {
+			e.sched.kick(p.delivery.Due)
+		}
+		return false
+	case store.Replayed:
+		*out = e.answered(ctx, p.ws, res)
+		return false
+	case store.Mismatch:
+		*out = BatchResult{Err: &Refusal{Code: CodeIdempotency, Field: "Idempotency-Key", Detail: "this key was used for another request", Remedy: "use a new key for each request"}}
+		return false
+	case store.StaleContact, store.IdentityTaken:
+		e.o.People.Forget(p.ws, p.person.ID)
+		return true
+	}
+	*out = BatchResult{Err: errors.New("engine: the store gave no verdict on an acceptance")}
+	return false
+}
+
+// answered opens the answer a key was given the first time.
+func (e *Engine) answered(ctx context.Context, ws message.WorkspaceID, res store.AcceptResult) BatchResult {
+	raw, err := e.o.Workspaces.OpenDay(ctx, ws, res.Day, sealAnswer, res.Message, res.Answer)
+	if err != nil {
+		return BatchResult{Err: err}
+	}
+	a := new(Answer)
+	if err := json.Unmarshal(raw, a); err != nil {
+		return BatchResult{Err: err}
+	}
+	a.Replayed = true
+	return BatchResult{Answer: a}
+}
+
+// replay looks a key up without storing anything.
+func (e *Engine) replay(ctx context.Context, ws message.WorkspaceID, key, bodyHash [16]byte) *BatchResult {
+	res, err := e.store.Recall(ctx, ws, key, bodyHash, e.now())
+	if err != nil {
+		return nil
+	}
+	var out BatchResult
+	switch res.Verdict {
+	case store.Replayed:
+		out = e.answered(ctx, ws, res)
+	case store.Mismatch:
+		e.accepted(ctx, &prepared{ws: ws}, nil, res, &out)
+	default:
+		return nil
+	}
+	return &out
+}
+
+// acceptance makes the rows of a planned message.
+func (e *Engine) acceptance(p *prepared) (*store.Acceptance, *Answer, error) {
+	d := p.delivery
+	d.ID = e.o.IDs.Message(p.now)
+	mv := flow.Begin(&e.policy, d, p.now)
+	d.Version = 1
+	sealed, err := p.body.seal(p.person, d.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &turn{e: e, now: p.now, person: p.person, r: &record{ws: p.ws, d: d, sealed: sealed, body: &p.body}}
+	item := &store.Acceptance{
+		Message: &store.Message{
+			ID: d.ID, Workspace: p.ws, Contact: p.person.ID, Direction: store.MT, Purpose: d.Purpose,
+			Identity: p.index, CreatedAt: p.now, Sealed: sealed,
+		},
+		Delivery: d, Connector: flow.Connector(d), Ready: flow.Ready(d), NewContact: p.person.New,
+	}
+	for i := range mv.Events {
+		ev := t.event(&mv.Events[i])
+		ev.Version = 1
+		item.Events = append(item.Events, ev)
+	}
+	if p.person.New != nil {
+		item.Events = append(item.Events, store.Event{
+			ID: message.EventID(e.o.IDs.Next(p.now)), Workspace: p.ws, Type: event.ContactCreated,
+			Contact: p.person.ID, At: p.now, Data: []byte("{}"),
+		})
+	}
+	return item, e.answer(p), nil
+}
+
+func (e *Engine) idempotency(ctx context.Context, p *prepared, key, bodyHash [16]byte, a *Answer) (*store.Idempotency, error) {
+	raw, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	day, sealed, err := e.o.Workspaces.SealDay(ctx, p.ws, p.now, sealAnswer, p.delivery.ID, raw)
+	if err != nil {
+		return nil, err
+	}
+	return &store.Idempotency{Key: key, Body: bodyHash, Answer: sealed, Day: day, Created: p.now, Expires: p.now.Add(idempotencyLife)}, nil
+}
+
+// answer tells the plan.
+func (e *Engine) answer(p *prepared) *Answer {
+	a := &Answer{ID: p.delivery.ID, Contact: p.person.ID, State: p.delivery.State, Warnings: p.warnings, Plan: make([]PlanStep, len(p.planned))}
+	for i := range p.planned {
+		pl := &p.planned[i]
+		s := &pl.Step
+		wait, trigger := s.Next.Wait(message.StepQueued)
+		a.Plan[i] = PlanStep{
+			Step: i, Channel: s.Channel, Sender: s.Sender, Mode: s.Mode, Template: s.Template,
+			Skipped: s.State == message.StepSkipped, Reason: s.Reason, Detail: s.Detail,
+			Wait: wait, Trigger: trigger, ValidFor: s.ValidFor, LateRisk: pl.LateRisk,
+			Segments: s.Segments, Encoding: p.renderings[i].Encoding,
+			Estimate: pl.Price.Amount, Rule: pl.Price.Rule, Free: pl.Price.Free,
+		}
+	}
+	return a
+}
+
+// Preview plans a request, shows each channel's rendering and the price, and
+// sends and stores nothing.
+func (e *Engine) Preview(ctx context.Context, ws message.WorkspaceID, r *Request) (*Preview, error) {
+	p, err := e.prepare(ctx, ws, r)
+	if err != nil {
+		return nil, err
+	}
+	flow.Begin(&e.policy, p.delivery, p.now)
+	out := &Preview{Answer: *e.answer(p)}
+	if p.person.New != nil {
+		out.Contact = message.ContactID{}
+	}
+	for i := range out.Plan {
+		s := &out.Plan[i]
+		s.Rendered = &p.renderings[i]
+		if s.Skipped || s.Estimate.Currency == "" {
+			continue
+		}
+		if out.WorstCase.Currency == "" {
+			out.WorstCase.Currency, out.Expected.Currency = s.Estimate.Currency, s.Estimate.Currency
+			out.Expected.Micros = s.Estimate.Micros
+		}
+		if s.Estimate.Currency == out.WorstCase.Currency {
+			out.WorstCase.Micros += s.Estimate.Micros
+		} else {
+			out.Warnings = append(out.Warnings, Warning{Code: "mixed_currencies", Step: i, Detail: "this step is priced in " + s.Estimate.Currency + " and is not in the worst case"})
+		}
+	}
+	return out, nil
+}
+
+// Cancel takes a message back. It fails with a Refusal (not_cancellable) once
+// an attempt was made, and store.ErrNotFound.
+func (e *Engine) Cancel(ctx context.Context, ws message.WorkspaceID, id message.MessageID) (*View, error) {
+	result := make(chan error, 1)
+	e.tell(input{ws: ws, id: id,
+		act: func(t *turn) {
+			if t.r.ws != ws {
+				t.after(func() { result <- store.ErrNotFound })
+				return
+			}
+			if t.r.d.State == message.Cancelled {
+				t.after(func() { result <- nil })
+				return
+			}
+			ok, mv := flow.Cancel(&e.policy, t.r.d, t.now)
+			t.moved(mv)
+			t.after(func() {
+				if ok {
+					result <- nil
+					return
+				}
+				result <- &Refusal{Code: CodeNotCancellable, Detail: "an attempt was already made: the message is " + t.r.d.State.String(), Remedy: "a message can be cancelled only before its first attempt"}
+			})
+		},
+		gone: func() { result <- store.ErrNotFound },
+	})
+	select {
+	case err := <-result:
+		if err != nil {
+			return nil, err
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return e.View(ctx, ws, id)
+}
+
+// person reads who a delivery goes to, from memory when it can.
+func (t *turn) who() (*contact.Person, error) {
+	if t.person == nil {
+		p, err := t.e.o.People.ByID(t.e.ctx, t.r.ws, t.r.d.Contact)
+		if err != nil {
+			return nil, err
+		}
+		t.person = p
+	}
+	return t.person, nil
+}

@@ -1,0 +1,493 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/parley-messaging/parley/channel"
+	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// Health states of a connector account.
+const (
+	Healthy       = "ok"
+	Misconfigured = "misconfigured"
+)
+
+// An account is a connector opened on this node: every node opens every
+// account to read its callbacks; only the owner of its lease has a lane.
+type account struct {
+	id     message.ConnectorID
+	ws     message.WorkspaceID
+	typ    *channel.Type
+	conn   channel.Connector
+	sealed []byte // the configuration it was opened with
+	paused bool
+	lane   *lane // nil while another node owns it
+	cancel context.CancelFunc
+	linked chan struct{} // closed when its link loop ended; nil without
+}
+
+func (a *account) limits() channel.Limits {
+	if l, ok := a.conn.(channel.Limiter); ok {
+		return l.Limits()
+	}
+	return a.typ.Limits
+}
+
+// owner opens accounts, keeps their leases and runs their lanes.
+type owner struct {
+	e        *Engine
+	mu       sync.RWMutex
+	accounts map[message.ConnectorID]*account
+	failed   map[message.ConnectorID][]byte // configurations that would not open
+	wake     chan struct{}
+	began    time.Time
+}
+
+func (o *owner) init(e *Engine) {
+	o.e = e
+	o.accounts = make(map[message.ConnectorID]*account)
+	o.failed = make(map[message.ConnectorID][]byte)
+	o.wake = make(chan struct{}, 1)
+}
+
+func (o *owner) start(ctx context.Context) error {
+	o.began = o.e.now()
+	return o.turn(ctx)
+}
+
+// run renews leases three times in their life and follows the configuration.
+func (o *owner) run() {
+	every := time.NewTicker(o.e.o.LeaseFor / 3)
+	defer every.Stop()
+	for {
+		select {
+		case <-o.e.quit:
+			return
+		case <-every.C:
+		case <-o.wake:
+		case id := <-o.e.store.Woken():
+			if a := o.account(id); a != nil && a.lane != nil {
+				a.lane.hint()
+			}
+			continue
+		}
+		if err := o.turn(o.e.ctx); err != nil && o.e.ctx.Err() == nil {
+			o.e.log.Warn("leases not renewed", "error", err)
+		}
+	}
+}
+
+// look makes the owner follow the configuration at once.
+func (o *owner) look() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// turn follows the configuration and renews or takes leases.
+func (o *owner) turn(ctx context.Context) error {
+	rooms, err := o.e.o.Workspaces.List(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := make(map[message.ConnectorID]bool)
+	var ids []message.ConnectorID
+	for _, w := range rooms {
+		cfg, err := o.e.o.Workspaces.Config(ctx, w.ID)
+		if err != nil {
+			return err
+		}
+		for _, c := range cfg.Connectors {
+			wanted[c.ID] = true
+			if a := o.open(ctx, c); a != nil {
+				ids = append(ids, c.ID)
+			}
+		}
+	}
+	for _, a := range o.all() {
+		if !wanted[a.id] {
+			o.shut(a)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	asked := time.Now()
+	leases, err := o.e.store.Lease(ctx, o.e.o.Node, ids, o.e.o.LeaseFor)
+	if err != nil {
+		return err
+	}
+	held := make(map[message.ConnectorID]bool, len(leases))
+	for _, l := range leases {
+		held[l.Connector] = true
+		// The margin: an attempt that begins at the last moment must have left
+		// before another node may begin one.
+		o.own(l, asked.Add(l.TTL-o.e.o.LeaseFor/4))
+	}
+	for _, a := range o.all() {
+		if !held[a.id] && a.lane != nil {
+			o.disown(a)
+		}
+	}
+	return nil
+}
+
+func (o *owner) all() []*account {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	out := make([]*account, 0, len(o.accounts))
+	for _, a := range o.accounts {
+		out = append(out, a)
+	}
+	return out
+}
+
+func (o *owner) account(id message.ConnectorID) *account {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.accounts[id]
+}
+
+// owned lists the accounts this node drives.
+func (o *owner) owned() []message.ConnectorID {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	var ids []message.ConnectorID
+	for id, a := range o.accounts {
+		if a.lane != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// open makes sure that an account is open with its present configuration.
+func (o *owner) open(ctx context.Context, c *store.Connector) *account {
+	a := o.account(c.ID)
+	if a != nil && bytes.Equal(a.sealed, c.Sealed) {
+		if a.paused != c.Paused {
+			a.paused = c.Paused
+			if a.lane != nil {
+				a.lane.setPaused(c.Paused)
+			}
+		}
+		return a
+	}
+	if a != nil {
+		o.shut(a)
+	}
+	typ := o.e.types[c.Kind]
+	if typ == nil {
+		return nil
+	}
+	o.mu.RLock()
+	same := bytes.Equal(o.failed[c.ID], c.Sealed)
+	o.mu.RUnlock()
+	if same {
+		return nil
+	}
+	raw, err := o.e.o.Workspaces.OpenConfig(ctx, c)
+	if err == nil {
+		var conn channel.Connector
+		env := o.e.o.Env
+		env.ID = c.ID
+		if conn, err = typ.Open(json.RawMessage(raw), env); err == nil {
+			a = &account{id: c.ID, ws: c.Workspace, typ: typ, conn: conn, sealed: c.Sealed, paused: c.Paused}
+			o.mu.Lock()
+			o.accounts[c.ID] = a
+			delete(o.failed, c.ID)
+			o.mu.Unlock()
+			return a
+		}
+	}
+	o.mu.Lock()
+	o.failed[c.ID] = c.Sealed
+	o.mu.Unlock()
+	o.e.log.Error("connector does not open", "connector", c.ID, "error", err)
+	return nil
+}
+
+// own starts or renews an account's lane.
+func (o *owner) own(l store.Lease, until time.Time) {
+	a := o.account(l.Connector)
+	if a == nil {
+		return
+	}
+	if a.lane != nil {
+		if a.lane.renew(l.Token, until) {
+			return
+		}
+		o.disown(a) // the lease was lost in between: begin anew
+	}
+	ln := newLane(o.e, a)
+	ln.token, ln.goodFor, ln.paused = l.Token, until, a.paused
+	_, links := a.conn.(channel.Linker)
+	ln.down = links
+	o.mu.Lock()
+	a.lane = ln
+	o.mu.Unlock()
+	o.recover(a, l.Token)
+	o.e.work(ln.run)
+	if linker, ok := a.conn.(channel.Linker); ok {
+		ctx, cancel := context.WithCancel(o.e.ctx)
+		a.cancel, a.linked = cancel, make(chan struct{})
+		done := a.linked
+		o.e.work(func() {
+			defer close(done)
+			if err := linker.Run(ctx, sink{o.e, a}); err != nil {
+				o.e.log.Error("links ended", "connector", a.id, "error", err)
+			}
+		})
+	}
+	o.e.log.Info("connector taken", "connector", a.id, "token", l.Token)
+}
+
+// recover makes attempts unknown that an owner before us left half done. Their
+// bytes may or may not have left (law 3).
+func (o *owner) recover(a *account, token int64) {
+	var after message.MessageID
+	for {
+		records, err := o.e.store.Attempting(o.e.ctx, a.id, after, 500)
+		if err != nil {
+			o.e.log.Warn("half-done attempts not readable", "connector", a.id, "error", err)
+			return // their answer deadline finds them
+		}
+		for _, r := range records {
+			after = r.Delivery.ID
+			o.e.tell(input{ws: r.Delivery.Workspace, id: r.Delivery.ID, act: func(t *turn) {
+				d := t.r.d
+				s := d.Step()
+				if s == nil || s.State != message.StepSending {
+					return
+				}
+				last := s.Last()
+				if last.Outcome == message.Started && (last.Fence < token || last.StartedAt.Before(o.began)) {
+					t.lost(flow.Which{Step: d.Current, Attempt: len(s.Attempts) - 1}, flow.Lost(&o.e.policy, d, flow.Which{Step: d.Current, Attempt: len(s.Attempts) - 1}, t.now))
+				}
+			}})
+		}
+		if len(records) < 500 {
+			return
+		}
+	}
+}
+
+// disown stops an account's lane and links; attempts on the wire go on.
+func (o *owner) disown(a *account) {
+	o.mu.Lock()
+	ln := a.lane
+	a.lane = nil
+	o.mu.Unlock()
+	if ln != nil {
+		ln.halt()
+	}
+	if a.cancel != nil {
+		a.cancel()
+		a.cancel = nil
+	}
+	o.e.log.Info("connector given up", "connector", a.id)
+}
+
+func (o *owner) shut(a *account) {
+	if a.lane != nil {
+		o.disown(a)
+	}
+	o.mu.Lock()
+	delete(o.accounts, a.id)
+	o.mu.Unlock()
+	o.e.spawn(func() {
+		if err := a.conn.Close(); err != nil {
+			o.e.log.Warn("connector not closed cleanly", "connector", a.id, "error", err)
+		}
+	})
+}
+
+// hand gives a durable, ready message to the lane of its connector, or hints
+// the node that owns it.
+func (o *owner) hand(id message.ConnectorID, r *record) {
+	a := o.account(id)
+	if a != nil {
+		o.mu.RLock()
+		ln := a.lane
+		o.mu.RUnlock()
+		if ln != nil {
+			ln.push(&job{ws: r.ws, id: r.d.ID, priority: r.d.Purpose.Priority(), identity: r.identity, rec: r})
+			return
+		}
+	}
+	o.e.match.hint(id)
+}
+
+func (o *owner) stopLanes() {
+	for _, a := range o.all() {
+		if a.lane != nil {
+			a.lane.halt()
+		}
+	}
+}
+
+func (o *owner) closeConnectors() {
+	for _, a := range o.all() {
+		if a.cancel != nil {
+			a.cancel()
+		}
+		if a.linked != nil {
+			<-a.linked
+		}
+		if err := a.conn.Close(); err != nil {
+			o.e.log.Warn("connector not closed cleanly", "connector", a.id, "error", err)
+		}
+	}
+}
+
+func (o *owner) release() {
+	ids := o.owned()
+	if len(ids) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.e.ctx), 2*time.Second)
+	defer cancel()
+	if err := o.e.store.Release(ctx, o.e.o.Node, ids); err != nil {
+		o.e.log.Warn("leases not given back", "error", err)
+	}
+}
+
+// renew prolongs the lane under the same token; false means that the token is
+// another one.
+func (l *lane) renew(token int64, until time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.token != token || l.stopped {
+		return false
+	}
+	l.goodFor = until
+	l.signal()
+	return true
+}
+
+func (l *lane) setPaused(p bool) {
+	l.mu.Lock()
+	l.paused = p
+	l.mu.Unlock()
+	l.signal()
+}
+
+// hint makes the lane look into the store: another node accepted work for it.
+func (l *lane) hint() {
+	l.mu.Lock()
+	if l.queued < refillAt {
+		for p := range l.spilled {
+			l.spilled[p] = true
+			if l.queues[p].len() == 0 {
+				l.fetched[p] = message.MessageID{}
+			}
+		}
+	}
+	l.mu.Unlock()
+	l.signal()
+}
+
+// sink takes what a connector's links bring.
+type sink struct {
+	e *Engine
+	a *account
+}
+
+var _ channel.Sink = sink{}
+
+// Events implements channel.Sink.
+func (s sink) Events(events []message.Event, done func(error)) { s.e.events(s.a, events, done) }
+
+// Health implements channel.Sink.
+func (s sink) Health(h channel.Health) {
+	l := s.a.lane
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	l.down = !h.Up
+	l.mu.Unlock()
+	l.signal()
+	switch {
+	case h.Up:
+		s.e.log.Info("link up", "connector", s.a.id, "links", h.Links)
+		l.mu.Lock()
+		was := l.broken
+		l.broken = nil
+		l.mu.Unlock()
+		if was != nil {
+			s.e.spawn(func() { s.e.healed(s.a) })
+		}
+	case h.Fault != nil && h.Fault.Kind == message.Misconfigured:
+		if l.fail(h.Fault, s.e.now()) {
+			s.e.spawn(func() { s.e.broke(s.a, h.Fault) })
+		}
+	default:
+		s.e.log.Warn("link down", "connector", s.a.id, "detail", h.Detail)
+	}
+}
+
+// broke records that an account is misconfigured: its queue is kept.
+func (e *Engine) broke(a *account, f *message.Fault) {
+	now := e.now()
+	e.log.Error("connector misconfigured: its queue is kept until it works again", "connector", a.id, "code", f.Code, "title", f.Title)
+	data, _ := json.Marshal(map[string]any{"connector": a.id, "reason": Misconfigured, "error": faultFacts{f.Kind.String(), f.Code, f.Title}})
+	h := store.Health{State: Misconfigured, Code: f.Code, Reason: f.Title, At: now}
+	if err := e.o.Workspaces.SetHealth(e.ctx, a.ws, a.id, h, e.event(a.ws, event.ConnectorPaused, now, data)); err != nil {
+		e.log.Warn("health not stored", "connector", a.id, "error", err)
+	}
+}
+
+func (e *Engine) healed(a *account) {
+	now := e.now()
+	e.log.Info("connector works again", "connector", a.id)
+	data, _ := json.Marshal(map[string]any{"connector": a.id})
+	if err := e.o.Workspaces.SetHealth(e.ctx, a.ws, a.id, store.Health{State: Healthy, At: now}, e.event(a.ws, event.ConnectorResumed, now, data)); err != nil {
+		e.log.Warn("health not stored", "connector", a.id, "error", err)
+	}
+}
+
+// PauseConnector keeps an account's queue until ResumeConnector.
+func (e *Engine) PauseConnector(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) error {
+	return e.setPaused(ctx, ws, id, true, event.ConnectorPaused)
+}
+
+// ResumeConnector lets an account send again, at once also after a
+// misconfiguration that was mended elsewhere.
+func (e *Engine) ResumeConnector(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) error {
+	if err := e.setPaused(ctx, ws, id, false, event.ConnectorResumed); err != nil {
+		return err
+	}
+	if a := e.owner.account(id); a != nil && a.ws == ws && a.lane != nil {
+		a.lane.mu.Lock()
+		a.lane.brokenTo = time.Time{}
+		a.lane.mu.Unlock()
+		a.lane.signal()
+	}
+	return nil
+}
+
+func (e *Engine) setPaused(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID, paused bool, typ string) error {
+	data, _ := json.Marshal(map[string]any{"connector": id, "reason": "operator"})
+	if err := e.o.Workspaces.SetPaused(ctx, ws, id, paused, e.event(ws, typ, e.now(), data)); err != nil {
+		return err
+	}
+	e.owner.look()
+	return nil
+}
+
+func (e *Engine) event(ws message.WorkspaceID, typ string, now time.Time, data []byte) store.Event {
+	return store.Event{ID: message.EventID(e.o.IDs.Next(now)), Workspace: ws, Type: typ, At: now, Data: data}
+}
+
+// spawn runs f beside everything else and is waited for at Stop.
+func (e *Engine) spawn(f func()) { e.work(f) }

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"encoding/json"
+
+	"github.com/parley-messaging/parley/channel"
+	"github.com/parley-messaging/parley/contact"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/workspace"
+)
+
+// A body is the personal part of a message: sealed at rest under the contact's
+// key.
+type body struct {
+	To       message.Address      `json:"to,omitzero"`
+	Content  message.Content      `json:"content,omitzero"`
+	Template *message.TemplateUse `json:"template,omitempty"`
+	Steps    []stepBody           `json:"steps,omitempty"` // by step of the route; empty: all use the above
+	ReplyTo  message.MessageID    `json:"reply_to,omitzero"`
+	Inbound  *message.Inbound     `json:"inbound,omitempty"` // MO
+	Metadata map[string]string    `json:"metadata,omitempty"`
+}
+
+type stepBody struct {
+	Content  *message.Content     `json:"content,omitempty"`
+	Template *message.TemplateUse `json:"template,omitempty"`
+}
+
+// step gives the content and template of one step of the route.
+func (b *body) step(i int) (*message.Content, *message.TemplateUse) {
+	c, t := &b.Content, b.Template
+	if i < len(b.Steps) {
+		if b.Steps[i].Content != nil {
+			c = b.Steps[i].Content
+		}
+		if b.Steps[i].Template != nil {
+			t = b.Steps[i].Template
+		}
+	}
+	return c, t
+}
+
+// seal gives what is stored of a body.
+func (b *body) seal(p *contact.Person, id message.MessageID) ([]byte, error) {
+	raw, err := json.Marshal(b)
+	if err != nil {
+		return nil, err
+	}
+	return p.Seal(contact.PurposeContent, id, raw)
+}
+
+// openBody reads what seal gave.
+func openBody(p *contact.Person, id message.MessageID, sealed []byte) (*body, error) {
+	raw, err := p.Open(contact.PurposeContent, id, sealed)
+	if err != nil {
+		return nil, err
+	}
+	b := new(body)
+	if err := json.Unmarshal(raw, b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// content gives the opened body of the turn's message.
+func (t *turn) content() (*body, error) {
+	if t.r.body == nil {
+		p, err := t.who()
+		if err != nil {
+			return nil, err
+		}
+		if t.r.body, err = openBody(p, t.r.d.ID, t.r.sealed); err != nil {
+			return nil, err
+		}
+	}
+	return t.r.body, nil
+}
+
+// personal seals what an event may carry beside its facts: the metadata the
+// client gave. A contact that was erased leaves none.
+func (t *turn) personal(ev message.EventID) []byte {
+	b, err := t.content()
+	if err != nil || len(b.Metadata) == 0 {
+		return nil
+	}
+	p, err := t.who()
+	if err != nil {
+		return nil
+	}
+	raw, err := json.Marshal(struct {
+		Metadata map[string]string `json:"metadata"`
+	}{b.Metadata})
+	if err != nil {
+		return nil
+	}
+	sealed, err := p.SealEvent(ev, raw)
+	if err != nil {
+		return nil
+	}
+	return sealed
+}
+
+// fill completes a use of a template with what is registered: category, body,
+// order of its parameters.
+func fill(cfg *workspace.Config, sender message.SenderID, name, language string, use *message.TemplateUse, text string) *message.TemplateUse {
+	out := message.TemplateUse{Name: name, Language: language}
+	if use != nil {
+		out = *use
+		out.Name, out.Language = name, language
+	}
+	for _, t := range cfg.Templates(sender, name, language) {
+		if t.Name != name {
+			continue
+		}
+		out.Category, out.Body, out.Named = t.Category, t.Body, t.Named
+		out.Order = placeholders(t.Body)
+		break
+	}
+	if use == nil && text != "" && len(out.Order) == 1 {
+		// A mapped template with one parameter carries the text.
+		out.Parameters = map[string]string{out.Order[0]: text}
+	}
+	return &out
+}
+
+// placeholders lists the parameters of a body in their order, each once.
+func placeholders(body string) []string {
+	_, missing := channel.Fill(body, nil)
+	out := missing[:0:0]
+	seen := make(map[string]bool, len(missing))
+	for _, name := range missing {
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, name)
+		}
+	}
+	return out
+}

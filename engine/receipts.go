@@ -1,0 +1,413 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// What parked receipts are sealed for.
+const sealParked = "parked"
+
+// parkFor is how long a receipt without a message is kept: longer than the
+// outcome of any send can take, within the 7 days of law 8.
+const parkFor = 24 * time.Hour
+
+// A group calls done once all its members have reported.
+type group struct {
+	left atomic.Int32
+	mu   sync.Mutex
+	err  error
+	done func(error)
+}
+
+func newGroup(n int, done func(error)) *group {
+	g := &group{done: done}
+	g.left.Store(int32(n))
+	return g
+}
+
+func (g *group) one(err error) {
+	if err != nil {
+		g.mu.Lock()
+		if g.err == nil {
+			g.err = err
+		}
+		g.mu.Unlock()
+	}
+	if g.left.Add(-1) == 0 {
+		g.done(g.err)
+	}
+}
+
+// events takes what a provider told and calls done when all of it is durable.
+func (e *Engine) events(a *account, evs []message.Event, done func(error)) {
+	if len(evs) == 0 {
+		done(nil)
+		return
+	}
+	g := newGroup(len(evs), done)
+	for _, ev := range evs {
+		switch v := ev.(type) {
+		case *message.Receipt:
+			e.receipt(a, v, g.one)
+		case *message.Inbound:
+			e.spawn(func() { g.one(e.receive(a, v)) })
+		default:
+			e.spawn(func() { g.one(e.news(a, v)) })
+		}
+	}
+}
+
+// receipt finds what a receipt is about: by our echoed id first, then by the
+// provider's id, in memory and in the store.
+func (e *Engine) receipt(a *account, r *message.Receipt, done func(error)) {
+	if echo, ok := message.ParseEcho(r.Echo); ok {
+		e.settle(a, a.ws, echo.Message, flow.Which{Step: echo.Step, Attempt: echo.Attempt}, 0, r, false, done)
+		return
+	}
+	room, err := e.o.Workspaces.Get(e.ctx, a.ws)
+	if err != nil {
+		done(err)
+		return
+	}
+	keys := make([]message.RefKey, 0, 1+len(r.Alt))
+	if r.ID != "" {
+		keys = append(keys, room.Keys.Ref(a.id, r.ID))
+	}
+	for _, alt := range r.Alt {
+		keys = append(keys, room.Keys.Ref(a.id, alt))
+	}
+	for _, k := range keys {
+		if ref, ok := e.refs.get(store.RefName{Connector: a.id, Key: k}); ok {
+			e.settleRef(a, ref, r, false, done)
+			return
+		}
+	}
+	e.match.add(lookup{a: a, r: r, keys: keys, done: done})
+}
+
+func (e *Engine) settleRef(a *account, ref store.OpenRef, r *message.Receipt, inferred bool, done func(error)) {
+	e.settle(a, ref.Workspace, ref.Message, flow.Which{Step: int(ref.Step), Attempt: int(ref.Attempt)}, int(ref.Part), r, inferred, done)
+}
+
+// settle joins a receipt into its delivery.
+func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID, w flow.Which, part int, r *message.Receipt, inferred bool, done func(error)) {
+	e.tell(input{ws: ws, id: id,
+		act: func(t *turn) {
+			d := t.r.d
+			if t.r.ws != a.ws || w.Step >= len(d.Steps) || w.Attempt >= len(d.Steps[w.Step].Attempts) {
+				t.after(func() { done(nil) }) // not ours: nothing to learn
+				return
+			}
+			at := &d.Steps[w.Step].Attempts[w.Attempt]
+			if inferred {
+				at.Inferred = true
+			}
+			if len(at.Parts) == 0 && r.ID != "" {
+				// The answer never came: this is how we learn the provider's id.
+				if p, err := t.who(); err == nil {
+					at.Parts = e.parts(t, a, p, []string{r.ID})
+				}
+			}
+			t.moved(flow.Receipt(&e.policy, d, w, part, r, t.now))
+			t.after(func() { done(nil) })
+		},
+		gone: func() { done(nil) },
+	})
+}
+
+// A refCache holds open refs of recent attempts, so that most receipts need no
+// look-up. What it misses is in the store.
+type refCache struct {
+	mu    sync.Mutex
+	refs  map[store.RefName]store.OpenRef
+	order []store.RefName
+	limit int
+}
+
+func (c *refCache) init(limit int) {
+	c.refs = make(map[store.RefName]store.OpenRef)
+	c.limit = limit
+}
+
+func (c *refCache) put(r store.OpenRef) {
+	if r.Inferred {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refs[r.RefName] = r
+	c.order = append(c.order, r.RefName)
+	for len(c.order) > c.limit {
+		delete(c.refs, c.order[0])
+		c.order = c.order[1:]
+	}
+}
+
+func (c *refCache) drop(n store.RefName) {
+	c.mu.Lock()
+	delete(c.refs, n)
+	c.mu.Unlock()
+}
+
+func (c *refCache) get(n store.RefName) (store.OpenRef, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.refs[n]
+	return r, ok
+}
+
+// A lookup is a receipt whose message is not known in memory.
+type lookup struct {
+	a    *account
+	r    *message.Receipt
+	keys []message.RefKey
+	done func(error)
+}
+
+// A matcher looks receipts up in batches, and passes hints on to other nodes.
+type matcher struct {
+	e     *Engine
+	mu    sync.Mutex
+	queue []lookup
+	hints map[message.ConnectorID]bool
+	wake  chan struct{}
+}
+
+func (m *matcher) init(e *Engine) {
+	m.e, m.wake, m.hints = e, make(chan struct{}, 1), make(map[message.ConnectorID]bool)
+}
+
+func (m *matcher) add(l lookup) {
+	m.mu.Lock()
+	m.queue = append(m.queue, l)
+	m.mu.Unlock()
+	m.signal()
+}
+
+func (m *matcher) hint(id message.ConnectorID) {
+	m.mu.Lock()
+	m.hints[id] = true
+	m.mu.Unlock()
+	m.signal()
+}
+
+func (m *matcher) signal() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *matcher) run() {
+	for {
+		select {
+		case <-m.wake:
+		case <-m.e.ctx.Done():
+			return
+		}
+		for {
+			m.mu.Lock()
+			n := min(len(m.queue), batch)
+			ls := append([]lookup(nil), m.queue[:n]...)
+			rest := copy(m.queue, m.queue[n:])
+			clear(m.queue[rest:])
+			m.queue = m.queue[:rest]
+			var hints []message.ConnectorID
+			for id := range m.hints {
+				hints = append(hints, id)
+				delete(m.hints, id)
+			}
+			m.mu.Unlock()
+			if len(hints) > 0 {
+				if err := m.e.store.Wake(m.e.ctx, hints); err != nil && m.e.ctx.Err() == nil {
+					m.e.log.Debug("hint not passed on", "error", err)
+				}
+			}
+			if n == 0 {
+				break
+			}
+			m.match(ls)
+		}
+	}
+}
+
+func (m *matcher) match(ls []lookup) {
+	items := make([]*store.Lookup, 0, len(ls))
+	of := make([]lookup, 0, len(ls))
+	for _, l := range ls {
+		item, err := m.e.lookup(l)
+		if err != nil {
+			l.done(err)
+			continue
+		}
+		items, of = append(items, item), append(of, l)
+	}
+	if len(items) == 0 {
+		return
+	}
+	found, err := m.e.store.Match(m.e.ctx, items)
+	for i, l := range of {
+		switch {
+		case err != nil:
+			l.done(err)
+		case found[i].Found:
+			m.e.settleRef(l.a, found[i].Ref, l.r, found[i].Inferred, l.done)
+		default:
+			l.done(nil) // parked: durable, and matched when its id appears
+		}
+	}
+}
+
+// lookup makes the question to the store, with the sealed receipt to park.
+func (e *Engine) lookup(l lookup) (*store.Lookup, error) {
+	now := e.now()
+	raw, err := json.Marshal(l.r)
+	if err != nil {
+		return nil, err
+	}
+	id := message.EventID(e.o.IDs.Next(now))
+	day, sealed, err := e.o.Workspaces.SealDay(e.ctx, l.a.ws, now, sealParked, id, raw)
+	if err != nil {
+		return nil, err
+	}
+	at := l.r.At
+	if at.IsZero() {
+		at = now
+	}
+	out := &store.Lookup{Workspace: l.a.ws, Connector: l.a.id, Keys: l.keys, At: at}
+	if l.r.To.ID != "" && !l.a.typ.Receipts.Echo {
+		if out.Inferred, err = e.inferKey(l.a, l.r.To.ID, l.r.From); err != nil {
+			return nil, err
+		}
+	}
+	out.Park = &store.Parked{
+		ID: id, Workspace: l.a.ws, Connector: l.a.id, Keys: l.keys, Inferred: out.Inferred,
+		At: at, Expires: now.Add(parkFor), Day: day, Sealed: sealed,
+	}
+	return out, nil
+}
+
+// unpark joins a receipt whose id has appeared.
+func (e *Engine) unpark(p *store.Parked) {
+	r, a, err := e.openParked(p)
+	if err != nil {
+		e.log.Warn("parked receipt not readable", "connector", p.Connector, "error", err)
+		return
+	}
+	done := func(error) {
+		if err := e.store.Unpark(e.ctx, p.Workspace, []message.EventID{p.ID}); err != nil && e.ctx.Err() == nil {
+			e.log.Warn("parked receipt not cleared", "error", err)
+		}
+	}
+	for _, k := range p.Keys {
+		if ref, ok := e.refs.get(store.RefName{Connector: p.Connector, Key: k}); ok {
+			e.settleRef(a, ref, r, false, done)
+			return
+		}
+	}
+	// Rematch finds it again in a moment.
+}
+
+func (e *Engine) openParked(p *store.Parked) (*message.Receipt, *account, error) {
+	a := e.owner.account(p.Connector)
+	if a == nil {
+		return nil, nil, store.ErrNotFound
+	}
+	raw, err := e.o.Workspaces.OpenDay(e.ctx, p.Workspace, p.Day, sealParked, p.ID, p.Sealed)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := new(message.Receipt)
+	if err := json.Unmarshal(raw, r); err != nil {
+		return nil, nil, err
+	}
+	return r, a, nil
+}
+
+// rematch pairs parked receipts and refs that missed each other by moments.
+func (m *matcher) rematch() {
+	e := m.e
+	found, lost, err := e.store.Rematch(e.ctx, e.now(), batch)
+	if err != nil {
+		if e.ctx.Err() == nil {
+			e.log.Warn("parked receipts not readable", "error", err)
+		}
+		return
+	}
+	for i := range found {
+		f := &found[i]
+		r, a, err := e.openParked(&f.Parked)
+		if err != nil {
+			e.log.Warn("parked receipt not readable", "connector", f.Parked.Connector, "error", err)
+			continue
+		}
+		e.settleRef(a, f.Match.Ref, r, f.Match.Inferred, func(error) {
+			if err := e.store.Unpark(e.ctx, f.Parked.Workspace, []message.EventID{f.Parked.ID}); err != nil && e.ctx.Err() == nil {
+				e.log.Warn("parked receipt not cleared", "error", err)
+			}
+		})
+	}
+	if len(lost) > 0 {
+		e.log.Warn("receipts that fit no message were let go", "count", len(lost))
+	}
+}
+
+// news takes what a provider told that is neither a receipt nor a message.
+func (e *Engine) news(a *account, ev message.Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), sendTimeout)
+	defer cancel()
+	switch v := ev.(type) {
+	case *message.TemplateUpdate:
+		return e.templateNews(ctx, a, v)
+	case *message.Preference:
+		return e.preference(ctx, a, v)
+	case *message.IdentityChange:
+		return e.identityChange(ctx, a, v)
+	case *message.AccountUpdate:
+		if v.Fault != nil && v.Fault.Kind == message.Misconfigured && a.lane != nil && a.lane.fail(v.Fault, e.now()) {
+			e.broke(a, v.Fault)
+		}
+		e.log.Info("news about an account", "connector", a.id, "field", v.Field, "word", v.Word)
+	}
+	return nil
+}
+
+func (e *Engine) templateNews(ctx context.Context, a *account, v *message.TemplateUpdate) error {
+	cfg, err := e.o.Workspaces.Config(ctx, a.ws)
+	if err != nil {
+		return err
+	}
+	now := e.now()
+	for _, s := range cfg.Senders {
+		for _, t := range cfg.Templates(s.ID, v.Name, v.Language) {
+			if t.Name != v.Name {
+				continue
+			}
+			changed := *t
+			if v.State != "" {
+				changed.State = v.State
+			}
+			if v.Category != "" {
+				changed.Category = v.Category
+			}
+			changed.Reason, changed.UpdatedAt = v.Reason, now
+			data, err := json.Marshal(map[string]any{"template": t.ID, "name": t.Name, "language": t.Language, "state": changed.State, "category": changed.Category, "reason": v.Reason})
+			if err != nil {
+				return err
+			}
+			if _, err := e.o.Workspaces.PutTemplate(ctx, &changed, e.event(a.ws, event.TemplateUpdated, now, data)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/parley-messaging/parley/contact"
+	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+	"github.com/parley-messaging/parley/workspace"
+)
+
+// sealRef is what provider ids are sealed for.
+const sealRef = "deliveries.ref"
+
+// sendTimeout bounds one hand-over; connectors may end sooner.
+const sendTimeout = 60 * time.Second
+
+// templateState gives the review state of the template a step uses, and the
+// time-to-live its provider will keep to.
+func (l *lane) templateState(cfg *workspace.Config, s *message.Step) (message.TemplateState, time.Duration) {
+	if s.Template == "" {
+		return "", 0
+	}
+	name, language := cutTemplate(s.Template)
+	for _, t := range cfg.Templates(s.Sender, name, language) {
+		if t.Name == name {
+			return t.State, t.TTL
+		}
+	}
+	return message.TemplateDeleted, 0
+}
+
+func cutTemplate(s string) (name, language string) {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == '/' {
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+// outbound makes what a connector is handed for the current step.
+func (e *Engine) outbound(t *turn, cfg *workspace.Config, sender *store.Sender, a *account, p *contact.Person) (*message.Outbound, error) {
+	b, err := t.content()
+	if err != nil {
+		return nil, err
+	}
+	d := t.r.d
+	s := d.Step()
+	to, _, ok := p.Address(a.typ.Addressed)
+	if !ok {
+		return nil, store.ErrNotFound
+	}
+	content, use := b.step(d.Current)
+	out := &message.Outbound{
+		Message: d.ID, Workspace: d.Workspace, To: to,
+		From:    message.Sender{ID: sender.ID, Channel: sender.Channel, Address: sender.Address},
+		Purpose: d.Purpose, ValidFor: s.ValidFor, Priority: d.Purpose.Priority(),
+	}
+	if s.Mode == message.Template {
+		name, language := cutTemplate(s.Template)
+		out.Template = fill(cfg, sender.ID, name, language, use, content.Text)
+		return out, nil
+	}
+	rendered, err := a.typ.Render(content, nil)
+	if err != nil {
+		return nil, err
+	}
+	out.Content = rendered.Content
+	if !a.typ.Window && !d.ExpiresAt.IsZero() {
+		// The provider need not try longer than the message lives.
+		out.ValidFor = min(s.ValidFor, max(d.ExpiresAt.Sub(t.now), time.Second))
+	}
+	if !b.ReplyTo.IsZero() {
+		out.ReplyTo = e.providerID(t.r.ws, b.ReplyTo)
+	}
+	return out, nil
+}
+
+// send hands a message to its connector once, off the shard, and tells the
+// shard how it ended.
+func (e *Engine) send(l *lane, j *job, out *message.Outbound, w flow.Which, p *contact.Person) {
+	e.sends.Add(1)
+	go func() {
+		defer e.sends.Done()
+		ctx, cancel := context.WithTimeout(e.ctx, sendTimeout)
+		acc, err := l.acc.conn.Send(ctx, out)
+		cancel()
+		f := fault(err)
+		e.outcome(l, j, p, w, acc, f)
+	}()
+}
+
+// fault types any error of a connector: one it does not understand may or may
+// not have sent.
+func fault(err error) *message.Fault {
+	if err == nil {
+		return nil
+	}
+	var f *message.Fault
+	if errors.As(err, &f) {
+		return f
+	}
+	return &message.Fault{Kind: message.Transient, Title: "no answer", Cause: err}
+}
+
+// outcome stores the outcome of a send.
+func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc message.Accepted, f *message.Fault) {
+	if f != nil {
+		e.log.Debug("attempt failed", "message", j.id, "connector", l.acc.id, "fault", f.Kind.String(), "code", f.Code, "certain", f.Certain)
+		if f.Unmapped {
+			e.log.Warn("unmapped provider code", "connector", l.acc.id, "code", f.Code)
+		}
+	}
+	l.release(j, f == nil)
+	e.tell(input{ws: j.ws, id: j.id, act: func(t *turn) {
+		parts := e.parts(t, l.acc, p, acc.Parts)
+		var mv flow.Move
+		if f != nil && f.Certain && f.Kind == message.Transient && errors.Is(f.Cause, context.Canceled) {
+			mv = flow.NotSent(&e.policy, t.r.d, w, flow.ReasonRetry, t.now)
+		} else {
+			mv = flow.Answer(&e.policy, t.r.d, w, parts, f, t.now)
+		}
+		t.lost(w, mv)
+		t.openRefs(l.acc, w)
+	}})
+}
+
+// parts seals and keys the provider's ids.
+func (e *Engine) parts(t *turn, a *account, p *contact.Person, ids []string) []message.Part {
+	if len(ids) == 0 {
+		return nil
+	}
+	room, err := e.o.Workspaces.Get(e.ctx, a.ws)
+	if err != nil {
+		return nil
+	}
+	parts := make([]message.Part, len(ids))
+	for i, id := range ids {
+		parts[i].Key = room.Keys.Ref(a.id, id)
+		if sealed, err := p.Seal(sealRef, t.r.d.ID, []byte(id)); err == nil {
+			parts[i].Ref = sealed // an erased person's ids are kept by hash alone
+		}
+	}
+	return parts
+}
+
+// openRefs makes the parts of an attempt findable by the provider's ids, where
+// receipts do not echo ours.
+func (t *turn) openRefs(a *account, w flow.Which) {
+	if a.typ.Receipts.Echo || !a.typ.Receipts.Delivered {
+		return
+	}
+	s := &t.r.d.Steps[w.Step]
+	at := &s.Attempts[w.Attempt]
+	expires := at.StartedAt.Add(s.Expect)
+	for i, part := range at.Parts {
+		if part.State == 0 {
+			t.open = append(t.open, store.OpenRef{
+				RefName: store.RefName{Connector: a.id, Key: part.Key}, Workspace: t.r.ws, Message: t.r.d.ID,
+				Step: uint8(w.Step), Attempt: uint16(w.Attempt), Part: uint8(i), At: at.StartedAt, Expires: expires,
+			})
+		}
+	}
+}
+
+// lost takes over a move; where it made an attempt unknown, the attempt becomes
+// findable by its addresses, so that a receipt that fits no other can settle it.
+func (t *turn) lost(w flow.Which, mv flow.Move) {
+	t.moved(mv)
+	s := &t.r.d.Steps[w.Step]
+	a := t.e.owner.account(s.Attempts[w.Attempt].Connector)
+	if !mv.Changed || s.State != message.StepUnknown || a == nil || a.typ.Receipts.Echo {
+		return
+	}
+	cfg, err := t.e.o.Workspaces.Config(t.e.ctx, t.r.ws)
+	if err != nil {
+		return
+	}
+	p, err := t.who()
+	if err != nil {
+		return
+	}
+	to, _, ok := p.Address(a.typ.Addressed)
+	sender := cfg.Sender(s.Sender)
+	if !ok || sender == nil {
+		return
+	}
+	key, err := t.e.inferKey(a, to.ID, sender.Address)
+	if err != nil {
+		return
+	}
+	at := s.Attempts[w.Attempt].StartedAt
+	t.open = append(t.open, store.OpenRef{
+		RefName: store.RefName{Connector: a.id, Key: key}, Workspace: t.r.ws, Message: t.r.d.ID,
+		Step: uint8(w.Step), Attempt: uint16(w.Attempt), Inferred: true, At: at, Expires: at.Add(t.e.policy.UnknownEnd),
+	})
+}
+
+// inferKey is the key of an unknown attempt: its two addresses.
+func (e *Engine) inferKey(a *account, to, from string) (message.RefKey, error) {
+	room, err := e.o.Workspaces.Get(e.ctx, a.ws)
+	if err != nil {
+		return message.RefKey{}, err
+	}
+	return room.Keys.Ref(a.id, "\x00"+digits(to)+"\x00"+from), nil
+}
+
+// digits keeps what two spellings of a number share.
+func digits(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := range len(s) {
+		if s[i] >= '0' && s[i] <= '9' {
+			b = append(b, s[i])
+		}
+	}
+	return string(b)
+}
+
+// reach acts on a fault beyond its message: the person, the window, the pace
+// and the health of the account.
+func (e *Engine) reach(r *record, m flow.Move) {
+	s := &r.d.Steps[m.At.Step]
+	a := e.owner.account(s.Connector)
+	if a != nil && a.lane != nil {
+		if m.Slow != nil {
+			a.lane.slow(m.Slow, r.identity, e.now())
+		}
+		if m.Pause != nil && a.lane.fail(m.Pause, e.now()) {
+			e.spawn(func() { e.broke(a, m.Pause) })
+		}
+	}
+	if m.Remember == nil && m.Suppress == nil && !m.CloseWindow {
+		return
+	}
+	ws, who, sender, channel, identity := r.ws, r.d.Contact, s.Sender, s.Channel, r.identity
+	e.spawn(func() { e.remember(ws, who, identity, sender, channel, m) })
+}

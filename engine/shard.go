@@ -1,0 +1,439 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/parley-messaging/parley/contact"
+	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// A shard owns the deliveries whose ids hash to it: it alone changes them, so
+// that no lock is held while a commit is awaited. It takes all inputs that wait,
+// moves the deliveries in memory, stores every change in one Apply (which the
+// store shares with other callers) and only then lets the effects happen.
+type shard struct {
+	e *Engine
+
+	mu    sync.Mutex
+	cond  *sync.Cond
+	queue []input // unbounded on purpose: inputs are answers to bounded work
+	busy  bool
+	ended bool
+
+	cache map[message.MessageID]*record
+	order []message.MessageID // of insertion, for eviction
+}
+
+// A record is a delivery in a shard's memory.
+type record struct {
+	ws       message.WorkspaceID
+	d        *message.Delivery
+	identity [16]byte
+	sealed   []byte
+	body     *body // opened content; nil until needed
+	base     int32 // stored version
+}
+
+// An input is one fact about one delivery.
+type input struct {
+	ws  message.WorkspaceID
+	id  message.MessageID
+	rec *record // a fresh one, straight from Accept or a scan; may be nil
+	// act moves the delivery and says what follows. It runs on the shard and
+	// may run again after a conflict; it must not block.
+	act func(t *turn)
+	// gone is called when there is no such delivery.
+	gone  func()
+	tries int
+}
+
+// A turn is the moving of one delivery in one batch: what several inputs did
+// to it is stored as one change.
+type turn struct {
+	e      *Engine
+	r      *record
+	now    time.Time
+	dirty  bool
+	fence  *store.Fence
+	guard  *store.Guard
+	person *contact.Person
+	events []store.Event
+	open   []store.OpenRef
+	close  []store.RefName
+	done   []func()              // after the commit
+	failed []func(store.Verdict) // instead, when guard or fence failed
+	inputs []input               // to be acted on again after a conflict
+}
+
+func newShard(e *Engine) *shard {
+	s := &shard{e: e, cache: make(map[message.MessageID]*record)}
+	s.cond = sync.NewCond(&s.mu)
+	return s
+}
+
+func (e *Engine) shard(id message.MessageID) *shard {
+	return e.shards[int(id[15]^id[14])%len(e.shards)]
+}
+
+// tell hands an input to the shard that owns its delivery.
+func (e *Engine) tell(in input) {
+	s := e.shard(in.id)
+	s.mu.Lock()
+	s.queue = append(s.queue, in)
+	s.mu.Unlock()
+	s.cond.Signal()
+}
+
+const batch = 512
+
+func (s *shard) run() {
+	for {
+		s.mu.Lock()
+		for len(s.queue) == 0 && !s.ended {
+			s.busy = false
+			s.cond.Broadcast()
+			s.cond.Wait()
+		}
+		if len(s.queue) == 0 {
+			s.busy = false
+			s.cond.Broadcast()
+			s.mu.Unlock()
+			return
+		}
+		s.busy = true
+		n := min(len(s.queue), batch)
+		ins := append([]input(nil), s.queue[:n]...)
+		rest := copy(s.queue, s.queue[n:])
+		clear(s.queue[rest:])
+		s.queue = s.queue[:rest]
+		s.mu.Unlock()
+		s.work(ins)
+	}
+}
+
+// drain waits until every input told so far was worked off, then ends run.
+func (s *shard) drain() {
+	s.mu.Lock()
+	for (len(s.queue) > 0 || s.busy) && s.e.ctx.Err() == nil {
+		s.cond.Wait()
+	}
+	s.ended = true
+	s.mu.Unlock()
+	s.cond.Broadcast()
+}
+
+func (s *shard) work(ins []input) {
+	s.load(ins)
+	turns := make([]*turn, 0, len(ins))
+	byID := make(map[message.MessageID]*turn, len(ins))
+	now := s.e.now()
+	for _, in := range ins {
+		r := s.cache[in.id]
+		if r == nil {
+			if in.gone != nil {
+				in.gone()
+			}
+			continue
+		}
+		t := byID[in.id]
+		if t == nil {
+			t = &turn{e: s.e, r: r, now: now}
+			byID[in.id] = t
+			turns = append(turns, t)
+		}
+		t.inputs = append(t.inputs, in)
+		in.act(t)
+	}
+	s.store(turns)
+	s.evict()
+}
+
+// load brings the deliveries that are not in memory.
+func (s *shard) load(ins []input) {
+	var missing map[message.WorkspaceID][]message.MessageID
+	for _, in := range ins {
+		if _, ok := s.cache[in.id]; ok {
+			continue
+		}
+		if in.rec != nil {
+			s.keep(in.rec)
+			continue
+		}
+		if missing == nil {
+			missing = make(map[message.WorkspaceID][]message.MessageID)
+		}
+		missing[in.ws] = append(missing[in.ws], in.id)
+	}
+	for ws, ids := range missing {
+		records, err := s.retry(func() ([]*store.Record, error) { return s.e.store.Load(s.e.ctx, ws, ids) })
+		if err != nil {
+			return // stopping: the inputs find nothing and their work stays stored
+		}
+		for _, r := range records {
+			if r != nil {
+				s.keep(newRecord(r))
+			}
+		}
+	}
+}
+
+// retry reads until it works or the engine ends.
+func (s *shard) retry(read func() ([]*store.Record, error)) ([]*store.Record, error) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		out, err := read()
+		if err == nil {
+			return out, nil
+		}
+		if s.e.ctx.Err() != nil {
+			return nil, err
+		}
+		s.e.log.Warn("store not readable", "error", err)
+		if !s.e.pause(wait) {
+			return nil, err
+		}
+	}
+}
+
+// pause waits, or reports false when the engine ended.
+func (e *Engine) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-e.ctx.Done():
+		return false
+	}
+}
+
+func newRecord(r *store.Record) *record {
+	return &record{ws: r.Delivery.Workspace, d: r.Delivery, identity: r.Identity, sealed: r.Sealed, base: r.Delivery.Version}
+}
+
+func (s *shard) keep(r *record) {
+	s.cache[r.d.ID] = r
+	s.order = append(s.order, r.d.ID)
+}
+
+func (s *shard) evict() {
+	for len(s.cache) > s.e.o.Cache && len(s.order) > 0 {
+		delete(s.cache, s.order[0])
+		s.order = s.order[1:]
+	}
+	if cap(s.order) > 4*s.e.o.Cache && len(s.order) < cap(s.order)/2 || len(s.order) > 4*s.e.o.Cache {
+		kept := make([]message.MessageID, 0, len(s.cache))
+		seen := make(map[message.MessageID]bool, len(s.cache))
+		for _, id := range s.order {
+			if _, ok := s.cache[id]; ok && !seen[id] {
+				seen[id] = true
+				kept = append(kept, id)
+			}
+		}
+		s.order = kept
+	}
+}
+
+// store writes the changes of all turns and lets their effects happen.
+func (s *shard) store(turns []*turn) {
+	changes := make([]*store.Change, 0, len(turns))
+	written := make([]*turn, 0, len(turns))
+	for _, t := range turns {
+		if !t.dirty {
+			s.finish(t, nil)
+			continue
+		}
+		t.r.d.Version = t.r.base + 1
+		for i := range t.events {
+			t.events[i].Version = t.r.d.Version
+		}
+		changes = append(changes, &store.Change{
+			Delivery: t.r.d, Connector: flow.Connector(t.r.d), Ready: flow.Ready(t.r.d),
+			Guard: t.guard, Fence: t.fence, Open: t.open, Close: t.close, Events: t.events,
+		})
+		written = append(written, t)
+	}
+	if len(changes) == 0 {
+		return
+	}
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		results, err := s.e.store.Apply(s.e.ctx, changes)
+		if err == nil {
+			for i, t := range written {
+				s.applied(t, results[i])
+			}
+			return
+		}
+		if errors.Is(err, store.ErrUncertain) || s.e.ctx.Err() != nil {
+			// Think again from what is stored: every act is harmless when its
+			// work turns out to be done already.
+			for _, t := range written {
+				s.again(t)
+			}
+			return
+		}
+		s.e.log.Warn("store not writable", "error", err)
+		if !s.e.pause(wait) {
+			return
+		}
+	}
+}
+
+func (s *shard) applied(t *turn, a store.Applied) {
+	switch a.Verdict {
+	case store.Done:
+		t.r.base = t.r.d.Version
+		for _, o := range t.open {
+			s.e.refs.put(o)
+		}
+		for _, c := range t.close {
+			s.e.refs.drop(c)
+		}
+		s.finish(t, a.Parked)
+		if flow.Ready(t.r.d) {
+			s.e.owner.hand(flow.Connector(t.r.d), t.r)
+		}
+		if !t.r.d.Due.IsZero() {
+			s.e.sched.kick(t.r.d.Due)
+		}
+		if t.r.d.State.Ended() && t.r.d.Due.IsZero() && t.r.d.State != message.Delivered {
+			delete(s.cache, t.r.d.ID)
+		}
+	case store.Guarded:
+		s.e.o.Workspaces.Stale(t.r.ws)
+		s.e.o.People.Forget(t.r.ws, t.r.d.Contact)
+		s.again(t)
+	case store.Conflict:
+		s.again(t)
+	case store.Fenced:
+		delete(s.cache, t.r.d.ID)
+		for _, f := range t.failed {
+			f(a.Verdict)
+		}
+	default:
+		delete(s.cache, t.r.d.ID)
+		for _, in := range t.inputs {
+			if in.gone != nil {
+				in.gone()
+			}
+		}
+	}
+}
+
+func (s *shard) finish(t *turn, parked []store.Parked) {
+	for _, f := range t.done {
+		f()
+	}
+	for i := range parked {
+		s.e.unpark(&parked[i])
+	}
+}
+
+// again reloads a delivery and acts on its inputs once more.
+func (s *shard) again(t *turn) {
+	delete(s.cache, t.r.d.ID)
+	for _, in := range t.inputs {
+		in.rec = nil
+		in.tries++
+		if in.tries > 20 {
+			s.e.log.Error("a delivery keeps changing under its shard", "message", in.id)
+			if in.gone != nil {
+				in.gone()
+			}
+			continue
+		}
+		s.e.tell(in)
+	}
+}
+
+// moved takes over the consequences of one flow function.
+func (t *turn) moved(m flow.Move) {
+	if !m.Changed {
+		return
+	}
+	t.dirty = true
+	d := t.r.d
+	for i := range m.Events {
+		t.events = append(t.events, t.event(&m.Events[i]))
+	}
+	for _, w := range m.Close {
+		a := &d.Steps[w.Step].Attempts[w.Attempt]
+		for _, p := range a.Parts {
+			if p.Key != (message.RefKey{}) {
+				t.close = append(t.close, store.RefName{Connector: a.Connector, Key: p.Key})
+			}
+		}
+	}
+	if m.Remember != nil || m.Suppress != nil || m.Pause != nil || m.Slow != nil || m.CloseWindow {
+		t.after(func() { t.e.reach(t.r, m) })
+	}
+}
+
+// after runs f once the turn is durable.
+func (t *turn) after(f func()) { t.done = append(t.done, f) }
+
+// facts is the JSON of a logged event: what clients may know and nothing
+// personal.
+type facts struct {
+	State   message.State   `json:"state"`
+	Step    *int            `json:"step,omitempty"`
+	Channel message.Channel `json:"channel,omitempty"`
+	Sender  string          `json:"sender,omitempty"`
+	Attempt *int            `json:"attempt,omitempty"`
+	StepIs  string          `json:"step_state,omitempty"`
+	Reason  string          `json:"reason,omitempty"`
+	Detail  string          `json:"detail,omitempty"`
+	Fault   *faultFacts     `json:"error,omitempty"`
+	Charge  *chargeFacts    `json:"charge,omitempty"`
+	Purpose message.Purpose `json:"purpose,omitempty"`
+}
+
+type faultFacts struct {
+	Kind  string `json:"kind"`
+	Code  string `json:"code,omitempty"`
+	Title string `json:"title,omitempty"`
+}
+
+type chargeFacts struct {
+	Amount   int64  `json:"micros"`
+	Currency string `json:"currency"`
+	By       string `json:"by"`
+	Rule     string `json:"rule,omitempty"`
+	Country  string `json:"country,omitempty"`
+}
+
+func (t *turn) event(f *flow.Event) store.Event {
+	d := t.r.d
+	now := t.now
+	data := facts{State: d.State, Purpose: d.Purpose, Reason: f.Reason}
+	if f.Step >= 0 {
+		s := &d.Steps[f.Step]
+		step := f.Step
+		data.Step, data.Channel, data.Sender = &step, s.Channel, s.Sender.String()
+		data.StepIs = f.State.String()
+		data.Detail = s.Detail
+		if f.Attempt >= 0 && f.Attempt < len(s.Attempts) {
+			n, a := f.Attempt, &s.Attempts[f.Attempt]
+			data.Attempt = &n
+			if a.Fault != message.NoFault {
+				data.Fault = &faultFacts{Kind: a.Fault.String(), Code: a.Code, Title: a.Title}
+			}
+			if f.Charge {
+				data.Charge = &chargeFacts{Amount: a.Price.Micros, Currency: a.Price.Currency, By: a.PriceBy, Rule: a.PriceRule}
+			}
+		}
+	}
+	raw, err := json.Marshal(&data)
+	if err != nil {
+		raw = []byte("{}") // facts holds only plain values: Marshal cannot fail
+	}
+	ev := message.EventID(t.e.o.IDs.Next(now))
+	return store.Event{
+		ID: ev, Workspace: d.Workspace, Type: f.Type,
+		Message: d.ID, Contact: d.Contact, At: now, Data: raw, Sealed: t.personal(ev),
+	}
+}
