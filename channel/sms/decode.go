@@ -1,0 +1,135 @@
+package sms
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/smpp"
+	"github.com/parley-messaging/parley/smpp/gsm"
+)
+
+// A piece is one deliver_sm taken apart. Its octets are part of the PDU.
+type piece struct {
+	coding   uint8
+	octets   []byte // behind the user data header
+	alphabet gsm.Alphabet
+	ports    bool // for a program on the phone or ours: never text
+
+	ref           uint16
+	total, number uint8 // total ≤ 1: not a part
+}
+
+// dissect finds the text of a deliver_sm and whether it is part of another.
+func dissect(d *smpp.DeliverSM) piece {
+	p := piece{coding: d.DataCoding, octets: d.Text()}
+	if d.ESMClass&smpp.ESMUDHI != 0 {
+		// A broken header is shown with the text: better odd than lost.
+		if header, rest, err := gsm.ParseHeader(p.octets); err == nil {
+			p.octets, p.alphabet = rest, header.Alphabet()
+			_, _, p.ports = header.Ports()
+			if part, ok := header.Concat(); ok {
+				p.ref, p.total, p.number = part.Reference, part.Total, part.Number
+				return p
+			}
+		}
+	}
+	total, _ := d.TLVs.Uint(smpp.TagSARTotalSegments)
+	number, _ := d.TLVs.Uint(smpp.TagSARSegmentSeqnum)
+	ref, ok := d.TLVs.Uint(smpp.TagSARMsgRefNum)
+	if ok && total > 1 && total < 256 && number > 0 && number <= total {
+		p.ref, p.total, p.number = uint16(ref), uint8(total), uint8(number)
+	}
+	return p
+}
+
+// decode reads octets by their coding; ok is false for what is no text. NULs,
+// which some phones send, are left out: stores do not take them.
+func (s *settings) decode(p *piece) (text string, ok bool) {
+	if p.ports {
+		return "", false
+	}
+	coding := p.coding
+	if coding == 0 && s.Alphabet == "latin1" {
+		coding = 3
+	}
+	text, err := gsm.DecodeText(coding, p.octets, p.alphabet)
+	return strings.ReplaceAll(text, "\x00", ""), err == nil
+}
+
+// raw is Inbound.Raw of what has no place in a text.
+type raw struct {
+	Coding  *uint8 `json:"data_coding,omitempty"`
+	Octets  string `json:"octets,omitempty"`        // hex
+	Parts   int    `json:"parts,omitempty"`         // of the whole
+	Missing []int  `json:"missing_parts,omitempty"` // that never came
+}
+
+// gap stands where a part never came.
+const gap = " […] "
+
+// inbound makes the event of one text from its pieces in order; a piece without
+// number marks one that is missing.
+func (c *Connector) inbound(d *smpp.DeliverSM, id string, pieces []piece) *message.Inbound {
+	in := &message.Inbound{
+		ID: id, From: c.s.person(d.Source), To: c.s.own(d.Destination),
+		At: c.now(), Type: message.InText,
+	}
+	var note raw
+	if len(pieces) > 1 {
+		for i := range pieces {
+			if pieces[i].number == 0 {
+				note.Missing = append(note.Missing, i+1)
+				note.Parts = len(pieces)
+			}
+		}
+	}
+	text, ok := c.s.join(pieces, len(note.Missing) == 0)
+	if !ok {
+		in.Type = message.InUnsupported
+		note.Coding = &d.DataCoding
+		var all []byte
+		for i := range pieces {
+			all = append(all, pieces[i].octets...)
+		}
+		note.Octets = hex.EncodeToString(all)
+	}
+	in.Content.Text = text
+	if note.Coding != nil || note.Parts > 0 {
+		in.Raw, _ = json.Marshal(&note)
+	}
+	return in
+}
+
+// join reads pieces as one text. When all are there and alike their octets are
+// joined first: phones do tear characters between parts.
+func (s *settings) join(pieces []piece, whole bool) (string, bool) {
+	alike := whole
+	for i := range pieces {
+		alike = alike && pieces[i].coding == pieces[0].coding && pieces[i].alphabet == pieces[0].alphabet && pieces[i].ports == pieces[0].ports
+	}
+	if alike {
+		one := pieces[0]
+		if len(pieces) > 1 {
+			one.octets = nil
+			for i := range pieces {
+				one.octets = append(one.octets, pieces[i].octets...)
+			}
+		}
+		return s.decode(&one)
+	}
+	var b strings.Builder
+	for i := range pieces {
+		if len(pieces) > 1 && pieces[i].number == 0 {
+			b.WriteString(gap)
+			continue
+		}
+		text, ok := s.decode(&pieces[i])
+		if !ok {
+			return "", false
+		}
+		b.WriteString(text)
+	}
+	return b.String(), true
+}

@@ -1,0 +1,112 @@
+package sms
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/parley-messaging/parley/channel"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/smpp/gsm"
+)
+
+// errTemplate is the fault of a template that cannot become text.
+func errTemplate(title string) error {
+	return &message.Fault{Kind: message.Refused, Certain: true, Code: "template", Title: title}
+}
+
+// Render shows content as phones will show it, with the number of parts of an
+// account that changes nothing. It is pure. See [Connector.Preview] for one
+// account's own settings.
+func Render(c *message.Content, t *message.TemplateUse) (channel.Rendering, error) {
+	var plain settings
+	return plain.render(c, t, "")
+}
+
+// Preview is [Render] with the account's settings: transliteration, national
+// tables, the way long texts go, and the stop mention of marketing.
+func (c *Connector) Preview(content *message.Content, t *message.TemplateUse, purpose message.Purpose) (channel.Rendering, error) {
+	return c.s.render(content, t, purpose)
+}
+
+func (s *settings) render(c *message.Content, t *message.TemplateUse, purpose message.Purpose) (channel.Rendering, error) {
+	body := *c
+	if t != nil {
+		text, err := templateText(t)
+		if err != nil {
+			return channel.Rendering{}, err
+		}
+		body.Text = text
+	}
+	r := channel.Fit(&body, capabilities, channel.FitOptions{})
+	text := r.Content.Text
+	if mention := s.mention(text, purpose); mention != "" {
+		text += mention
+		r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "the stop mention is added"})
+	}
+	options := s.split()
+	encoding, parts, _ := gsm.CountWith(text, options)
+	if plain, offered := gsm.Transliterate(text); offered && encoding == gsm.UCS2 {
+		_, fewer, _ := gsm.CountWith(plain, options)
+		if s.Transliterate {
+			text, encoding, parts = plain, gsm.GSM7, fewer
+			r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "characters outside the GSM alphabet are replaced by near ones"})
+		} else if fewer < parts {
+			r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Full,
+				Detail: fmt.Sprintf("%q makes the text UCS-2 with %d parts; with near characters of the GSM alphabet it would be %d", foreign(text), parts, fewer)})
+		}
+	}
+	if limit := s.Parts; limit > 0 && parts > limit {
+		r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.No, Detail: fmt.Sprintf("the text needs %d parts; the account allows %d", parts, limit)})
+	}
+	r.Content.Text, r.Text = text, text
+	r.Encoding, r.Segments = encoding.String(), parts
+	return r, nil
+}
+
+// foreign gives the first character that is not of the GSM alphabet.
+func foreign(text string) string {
+	for i, r := range text {
+		if encoding, _, _ := gsm.Count(text[i : i+utf8.RuneLen(r)]); r == utf8.RuneError || encoding == gsm.UCS2 {
+			return string(r)
+		}
+	}
+	return ""
+}
+
+// mention gives what marketing needs under its text, "" when nothing.
+func (s *settings) mention(text string, purpose message.Purpose) string {
+	if purpose != message.Marketing || s.StopMention == "" || strings.Contains(strings.ToUpper(text), strings.ToUpper(s.StopMention)) {
+		return ""
+	}
+	return "\n" + s.StopMention
+}
+
+// split gives the account's way to cut texts; the reference is still to set.
+func (s *settings) split() gsm.Options {
+	o := gsm.Options{MaxParts: s.Parts}
+	switch s.Long {
+	case "udh16":
+		o.Concat = gsm.UDH16
+	case "sar":
+		o.Concat = gsm.SAR
+	case "payload":
+		o.Concat = gsm.Payload
+	}
+	for _, n := range s.Tables {
+		o.Languages = append(o.Languages, gsm.Language(n))
+	}
+	return o
+}
+
+// templateText fills the registered body of a template.
+func templateText(t *message.TemplateUse) (string, error) {
+	if t.Body == "" {
+		return "", errTemplate("the template has no body to send as text")
+	}
+	text, missing := channel.Fill(t.Body, t.Parameters)
+	if len(missing) > 0 {
+		return "", errTemplate("the template lacks a value for " + strings.Join(missing, ", "))
+	}
+	return text, nil
+}
