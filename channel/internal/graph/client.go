@@ -79,17 +79,39 @@ func (e *CallError) Error() string {
 // Unwrap gives the cause.
 func (e *CallError) Unwrap() error { return e.Err }
 
+// A claim says who owns the question whether a body was sent: the transport by
+// reading it, or the caller by sealing it. One of them is first, and only one,
+// so that a transport still at work after the call has failed can send nothing.
+type claim struct{ state atomic.Int32 }
+
+const (
+	unread int32 = iota
+	begun
+	sealed
+)
+
+var errSealed = errors.New("the call has ended")
+
+// begin is called by the transport; false once the caller gave up.
+func (c *claim) begin() bool { return c.state.CompareAndSwap(unread, begun) || c.state.Load() == begun }
+
+// seal is called when the call failed; true when nothing was or will be sent.
+func (c *claim) seal() bool { return c.state.CompareAndSwap(unread, sealed) }
+
 // payload is a request body that knows whether the transport began to read it.
 // The transport reads it only once it has a connection, so an unread payload
-// is the proof that nothing left. (httptrace tells the same with more garbage.)
+// is the proof that nothing left. (httptrace tells less: its hooks may run
+// after the call has returned.)
 type payload struct {
-	data []byte
-	pos  int
-	read *atomic.Bool
+	data  []byte
+	pos   int
+	claim *claim
 }
 
 func (p *payload) Read(b []byte) (int, error) {
-	p.read.Store(true)
+	if !p.claim.begin() {
+		return 0, errSealed
+	}
 	if p.pos >= len(p.data) {
 		return 0, io.EOF
 	}
@@ -106,10 +128,10 @@ func (c *Client) URL(path string) (*url.URL, error) { return url.Parse(c.Base + 
 // Do makes one call and reads the whole answer. The body must not be changed
 // afterwards: the transport may still read it. It fails with *CallError.
 func (c *Client) Do(ctx context.Context, method string, u *url.URL, contentType string, body []byte) (Reply, error) {
-	var read atomic.Bool
-	resp, err := c.open(ctx, method, u, contentType, body, &read)
+	var sent claim
+	resp, err := c.open(ctx, method, u, contentType, body, &sent)
 	if err != nil {
-		return Reply{}, &CallError{Written: read.Load(), Err: plainError(err)}
+		return Reply{}, &CallError{Written: !sent.seal(), Err: plainError(err)}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	reply := Reply{Status: resp.StatusCode, Header: resp.Header}
@@ -123,15 +145,14 @@ func (c *Client) Do(ctx context.Context, method string, u *url.URL, contentType 
 // Open makes a GET and leaves the body to the caller, who closes it. u may lie
 // outside the base; it must be a trusted host, since the token goes with it.
 func (c *Client) Open(ctx context.Context, u *url.URL) (*http.Response, error) {
-	var read atomic.Bool
-	resp, err := c.open(ctx, http.MethodGet, u, "", nil, &read)
+	resp, err := c.open(ctx, http.MethodGet, u, "", nil, new(claim))
 	if err != nil {
 		return nil, &CallError{Err: plainError(err)}
 	}
 	return resp, nil
 }
 
-func (c *Client) open(ctx context.Context, method string, u *url.URL, contentType string, body []byte, read *atomic.Bool) (*http.Response, error) {
+func (c *Client) open(ctx context.Context, method string, u *url.URL, contentType string, body []byte, sent *claim) (*http.Response, error) {
 	req := (&http.Request{
 		Method: method, URL: u, Host: u.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -143,11 +164,11 @@ func (c *Client) open(ctx context.Context, method string, u *url.URL, contentTyp
 		req.Header["Content-Type"] = []string{contentType}
 	}
 	if body == nil {
-		read.Store(true) // a call without a body is told by its headers alone
+		sent.begin() // a call without a body is told by its headers alone
 	} else {
 		req.ContentLength = int64(len(body))
-		req.Body = &payload{data: body, read: read}
-		req.GetBody = func() (io.ReadCloser, error) { return &payload{data: body, read: read}, nil }
+		req.Body = &payload{data: body, claim: sent}
+		req.GetBody = func() (io.ReadCloser, error) { return &payload{data: body, claim: sent}, nil }
 	}
 	return c.HTTP.Do(req)
 }
