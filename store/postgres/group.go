@@ -1,0 +1,266 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// An op is one caller's hot write: exactly one of its kinds is filled.
+type op struct {
+	accepts  []*store.Acceptance
+	accepted []store.AcceptResult
+
+	changes []*store.Change
+	applied []store.Applied
+
+	receptions []*store.Reception
+	received   []store.Verdict
+
+	callbacks []*store.Callback
+	finished  []message.EventID
+
+	lookups []*store.Lookup
+	matched []store.Matched
+
+	items int
+	begun bool // guarded by the queue's mutex
+	err   error
+	done  chan struct{}
+}
+
+// A queue holds ops until a writer is free. It is bounded in items.
+type queue struct {
+	mu      sync.Mutex
+	filled  *sync.Cond
+	ops     []*op
+	waiting int // items not yet committed, in the queue or with a writer
+	limit   int
+	closed  bool
+}
+
+func newQueue(limit int) *queue {
+	q := &queue{limit: limit}
+	q.filled = sync.NewCond(&q.mu)
+	return q
+}
+
+func (q *queue) size() (int, int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting, q.limit
+}
+
+// do waits until o is committed or failed. It ends with ctx only while no
+// writer has taken o.
+func (q *queue) do(ctx context.Context, o *op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if o.items == 0 {
+		return nil
+	}
+	o.done = make(chan struct{})
+	q.mu.Lock()
+	switch {
+	case q.closed:
+		q.mu.Unlock()
+		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	case q.waiting > 0 && q.waiting+o.items > q.limit:
+		waiting := q.waiting
+		q.mu.Unlock()
+		return fmt.Errorf("%w: %d writes wait for a commit already (the limit is %d)", store.ErrUnavailable, waiting, q.limit)
+	}
+	q.ops = append(q.ops, o)
+	q.waiting += o.items
+	q.filled.Signal()
+	q.mu.Unlock()
+
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	if !o.begun {
+		if i := slices.Index(q.ops, o); i >= 0 {
+			q.ops = slices.Delete(q.ops, i, i+1)
+			q.waiting -= o.items
+			q.mu.Unlock()
+			return ctx.Err()
+		}
+	}
+	q.mu.Unlock()
+	<-o.done
+	return o.err
+}
+
+// take gives a writer what waits, up to most items; nil once closed.
+func (q *queue) take(most int) []*op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.ops) == 0 && !q.closed {
+		q.filled.Wait()
+	}
+	n, items := 0, 0
+	for n < len(q.ops) && (n == 0 || items+q.ops[n].items <= most) {
+		items += q.ops[n].items
+		q.ops[n].begun = true
+		n++
+	}
+	taken := slices.Clone(q.ops[:n])
+	q.ops = slices.Delete(q.ops, 0, n)
+	if len(q.ops) > 0 {
+		q.filled.Signal()
+	}
+	return taken
+}
+
+func (q *queue) finish(o *op, err error) {
+	o.err = err
+	q.mu.Lock()
+	q.waiting -= o.items
+	q.mu.Unlock()
+	close(o.done)
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	left := q.ops
+	q.ops = nil
+	for _, o := range left {
+		o.begun = true
+	}
+	q.filled.Broadcast()
+	q.mu.Unlock()
+	for _, o := range left {
+		q.finish(o, fmt.Errorf("%w: it is closed", store.ErrUnavailable))
+	}
+}
+
+// A writer is one connection that commits groups.
+type writer struct {
+	s    *Store
+	conn *pgx.Conn
+	used time.Time
+}
+
+func (w *writer) run() {
+	defer w.drop()
+	for {
+		ops := w.s.queue.take(w.s.opt.Group)
+		if len(ops) == 0 {
+			return
+		}
+		w.commit(ops)
+	}
+}
+
+// commit writes ops in one transaction and tells their callers.
+func (w *writer) commit(ops []*op) {
+	err := w.persist(ops)
+	if err == nil {
+		return
+	}
+	if refused(err) && !errors.Is(unavailable(err), store.ErrUnavailable) || again(err) {
+		if len(ops) > 1 {
+			// Something in one of them is bad: find it, write the others.
+			w.commit(ops[:len(ops)/2])
+			w.commit(ops[len(ops)/2:])
+			return
+		}
+	}
+	for _, o := range ops {
+		w.s.queue.finish(o, unavailable(err))
+	}
+}
+
+// persist runs the group until it is committed or has failed for good.
+func (w *writer) persist(ops []*op) error {
+	for try := 1; ; try++ {
+		err := w.ready()
+		if err != nil {
+			return unavailable(err)
+		}
+		g := newGroup(w.s, ops, try > 1)
+		ctx, cancel := w.s.limit(context.Background())
+		err = g.run(ctx, w.conn)
+		cancel()
+		w.used = time.Now()
+		switch {
+		case err == nil:
+			g.answer()
+			w.s.hub.committed(g.logged)
+			return nil
+		case w.conn.IsClosed():
+			w.drop()
+			if errors.Is(err, store.ErrUncertain) || try > 1 {
+				return err
+			}
+		case try >= 3 || !again(err):
+			return err
+		}
+	}
+}
+
+// ready connects where there is no living connection.
+func (w *writer) ready() error {
+	if w.conn != nil && time.Since(w.used) > time.Second {
+		// A server that restarted while we were idle must not cost a caller
+		// the certainty of its commit.
+		if w.conn.PgConn().CheckConn() != nil {
+			w.drop()
+		}
+	}
+	if w.conn != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), w.s.opt.Wait)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, w.s.writer.Copy())
+	if err != nil {
+		return err
+	}
+	if err := durable(ctx, conn); err != nil {
+		_ = conn.Close(ctx)
+		return err
+	}
+	w.conn, w.used = conn, time.Now()
+	return nil
+}
+
+func (w *writer) drop() {
+	if w.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = w.conn.Close(ctx)
+	w.conn = nil
+}
+
+// pipeline sends b in one round trip.
+func pipeline(ctx context.Context, conn *pgx.Conn, b *pgx.Batch) error {
+	return conn.SendBatch(ctx, b).Close()
+}
+
+// abandon rolls back what a refused statement left open.
+func abandon(conn *pgx.Conn, s *Store) {
+	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
+		return
+	}
+	ctx, cancel := s.limit(context.Background())
+	defer cancel()
+	if _, err := conn.Exec(ctx, "rollback"); err != nil {
+		_ = conn.Close(ctx)
+	}
+}

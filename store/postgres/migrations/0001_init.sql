@@ -1,0 +1,368 @@
+-- Times are Unix microseconds, UTC (0 = the zero time); ids and keyed hashes
+-- are 16 bytes. Keys lead with the workspace so that tables can be partitioned.
+-- There are no foreign keys: the engine's writes name rows they have just
+-- locked, and Books counts orphans.
+
+CREATE TABLE workspaces (
+    id         bytea  PRIMARY KEY,
+    name       text   NOT NULL,
+    created_at bigint NOT NULL
+);
+
+-- Configuration by workspace; separate, so that it may come before the
+-- workspace. Guards lock this row.
+CREATE TABLE configurations (
+    workspace bytea  PRIMARY KEY,
+    version   bigint NOT NULL,
+    settings  bytea
+) WITH (fillfactor = 50);
+
+CREATE TABLE workspace_keys (
+    workspace  bytea   NOT NULL,
+    kind       text    NOT NULL,
+    version    integer NOT NULL,
+    master     text    NOT NULL,
+    wrapped    bytea   NOT NULL,
+    created_at bigint  NOT NULL,
+    PRIMARY KEY (workspace, kind, version)
+);
+
+CREATE TABLE api_keys (
+    workspace  bytea  NOT NULL,
+    id         bytea  NOT NULL,
+    name       text   NOT NULL,
+    hash       bytea  NOT NULL UNIQUE,
+    hint       text   NOT NULL,
+    scopes     text[] NOT NULL,
+    created_at bigint NOT NULL,
+    revoked_at bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (workspace, id)
+);
+
+CREATE TABLE senders (
+    workspace  bytea   NOT NULL,
+    id         bytea   NOT NULL,
+    channel    text    NOT NULL,
+    address    text    NOT NULL,
+    display    text    NOT NULL,
+    connectors bytea[] NOT NULL,
+    settings   bytea,
+    created_at bigint  NOT NULL,
+    PRIMARY KEY (workspace, id)
+);
+
+CREATE TABLE connectors (
+    workspace     bytea   NOT NULL,
+    id            bytea   NOT NULL,
+    kind          text    NOT NULL,
+    name          text    NOT NULL,
+    sealed        bytea,
+    key_version   integer NOT NULL,
+    paused        boolean NOT NULL,
+    health        text    NOT NULL,
+    health_code   text    NOT NULL,
+    health_reason text    NOT NULL,
+    health_at     bigint  NOT NULL,
+    created_at    bigint  NOT NULL,
+    PRIMARY KEY (workspace, id)
+);
+
+CREATE TABLE templates (
+    workspace  bytea   NOT NULL,
+    id         bytea   NOT NULL,
+    sender     bytea   NOT NULL,
+    provider   text    NOT NULL,
+    name       text    NOT NULL,
+    language   text    NOT NULL,
+    category   text    NOT NULL,
+    state      text    NOT NULL,
+    ttl        bigint  NOT NULL,
+    body       text    NOT NULL,
+    named      boolean NOT NULL,
+    components bytea,
+    reason     text    NOT NULL,
+    updated_at bigint  NOT NULL,
+    PRIMARY KEY (workspace, id),
+    UNIQUE (workspace, sender, name, language)
+);
+
+CREATE TABLE contacts (
+    workspace   bytea   NOT NULL,
+    id          bytea   NOT NULL,
+    version     bigint  NOT NULL,
+    key         bytea,
+    key_version integer NOT NULL,
+    profile     bytea,
+    created_at  bigint  NOT NULL,
+    erased_at   bigint  NOT NULL DEFAULT 0,
+    PRIMARY KEY (workspace, id)
+) WITH (fillfactor = 85);
+
+CREATE INDEX contacts_key ON contacts (workspace, key_version) WHERE key IS NOT NULL;
+
+CREATE TABLE identities (
+    workspace  bytea  NOT NULL,
+    idx        bytea  NOT NULL,
+    contact    bytea  NOT NULL,
+    channel    text   NOT NULL,
+    sealed     bytea,
+    created_at bigint NOT NULL,
+    PRIMARY KEY (workspace, idx)
+);
+CREATE INDEX identities_contact ON identities (workspace, contact);
+
+CREATE TABLE windows (
+    workspace bytea  NOT NULL,
+    contact   bytea  NOT NULL,
+    identity  bytea  NOT NULL,
+    sender    bytea  NOT NULL,
+    kind      text   NOT NULL,
+    opened_by bytea  NOT NULL,
+    opened_at bigint NOT NULL,
+    closes_at bigint NOT NULL,
+    PRIMARY KEY (workspace, contact, identity, sender, kind)
+) WITH (fillfactor = 85);
+
+CREATE TABLE suppressions (
+    workspace bytea  NOT NULL,
+    idx       bytea  NOT NULL,
+    scope     text   NOT NULL,
+    reason    text   NOT NULL,
+    at        bigint NOT NULL,
+    PRIMARY KEY (workspace, idx, scope)
+);
+
+CREATE TABLE reaches (
+    workspace bytea  NOT NULL,
+    idx       bytea  NOT NULL,
+    channel   text   NOT NULL,
+    code      text   NOT NULL,
+    until     bigint NOT NULL,
+    PRIMARY KEY (workspace, idx, channel)
+);
+
+CREATE TABLE messages (
+    workspace   bytea    NOT NULL,
+    id          bytea    NOT NULL,
+    contact     bytea    NOT NULL,
+    direction   smallint NOT NULL,
+    purpose     text     NOT NULL,
+    channel     text     NOT NULL,
+    sender      bytea    NOT NULL,
+    identity    bytea,
+    created_at  bigint   NOT NULL,
+    provider_at bigint   NOT NULL,
+    sealed      bytea,
+    PRIMARY KEY (workspace, id)
+);
+CREATE INDEX messages_contact ON messages (workspace, contact, id);
+CREATE INDEX messages_created ON messages (created_at);
+CREATE INDEX messages_content ON messages (created_at) WHERE sealed IS NOT NULL;
+
+-- lane (the priority while it waits in a lane), sending and due say what a
+-- delivery waits for; they are NULL or false once it does not, so that the
+-- indexes hold only work and a change of state alone is a HOT update.
+CREATE TABLE deliveries (
+    workspace bytea    NOT NULL,
+    id        bytea    NOT NULL,
+    contact   bytea    NOT NULL,
+    version   integer  NOT NULL,
+    state     smallint NOT NULL,
+    connector bytea    NOT NULL,
+    lane      smallint,
+    sending   boolean  NOT NULL,
+    due       bigint,
+    track     bytea    NOT NULL,
+    PRIMARY KEY (workspace, id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX deliveries_lane ON deliveries (connector, lane, id) WHERE lane IS NOT NULL;
+CREATE INDEX deliveries_due ON deliveries (connector, due) WHERE due IS NOT NULL;
+CREATE INDEX deliveries_sending ON deliveries (connector, id) WHERE sending;
+
+CREATE TABLE idempotency (
+    workspace  bytea   NOT NULL,
+    key        bytea   NOT NULL,
+    body       bytea   NOT NULL,
+    message    bytea   NOT NULL,
+    answer     bytea,
+    day        integer NOT NULL,
+    created_at bigint  NOT NULL,
+    expires_at bigint  NOT NULL,
+    PRIMARY KEY (workspace, key)
+);
+CREATE INDEX idempotency_expires ON idempotency (expires_at);
+
+CREATE TABLE refs (
+    connector  bytea    NOT NULL,
+    key        bytea    NOT NULL,
+    workspace  bytea    NOT NULL,
+    message    bytea    NOT NULL,
+    step       smallint NOT NULL,
+    attempt    integer  NOT NULL,
+    part       smallint NOT NULL,
+    inferred   boolean  NOT NULL,
+    at         bigint   NOT NULL,
+    expires_at bigint   NOT NULL
+);
+CREATE UNIQUE INDEX refs_key ON refs (connector, key, message, step, attempt, part);
+CREATE INDEX refs_expires ON refs (expires_at);
+
+CREATE TABLE parked (
+    id         bytea   PRIMARY KEY,
+    workspace  bytea   NOT NULL,
+    connector  bytea   NOT NULL,
+    keys       bytea[] NOT NULL,
+    inferred   bytea   NOT NULL,
+    at         bigint  NOT NULL,
+    expires_at bigint  NOT NULL,
+    day        integer NOT NULL,
+    sealed     bytea
+);
+CREATE INDEX parked_expires ON parked (expires_at);
+
+CREATE TABLE parked_keys (
+    connector bytea   NOT NULL,
+    key       bytea   NOT NULL,
+    inferred  boolean NOT NULL,
+    parked    bytea   NOT NULL
+);
+CREATE INDEX parked_keys_key ON parked_keys (connector, key);
+CREATE INDEX parked_keys_parked ON parked_keys (parked);
+
+-- due: not before (0 = at once); NULL = set aside.
+CREATE TABLE callbacks (
+    id        bytea   PRIMARY KEY,
+    workspace bytea   NOT NULL,
+    connector bytea   NOT NULL,
+    at        bigint  NOT NULL,
+    due       bigint,
+    day       integer NOT NULL,
+    sealed    bytea,
+    tries     integer NOT NULL DEFAULT 0,
+    why       text    NOT NULL DEFAULT ''
+);
+CREATE INDEX callbacks_open ON callbacks (at, id) WHERE due IS NOT NULL;
+CREATE INDEX callbacks_aside ON callbacks (at) WHERE due IS NULL;
+
+CREATE TABLE dedup (
+    workspace bytea  NOT NULL,
+    key       bytea  NOT NULL,
+    forget_at bigint NOT NULL,
+    PRIMARY KEY (workspace, key)
+);
+CREATE INDEX dedup_forget ON dedup (forget_at);
+
+-- One row. cluster and timeline tell a restore: Open raises the epoch.
+CREATE TABLE epochs (
+    id       smallint PRIMARY KEY CHECK (id = 1),
+    epoch    bigint   NOT NULL,
+    cluster  bigint   NOT NULL DEFAULT 0,
+    timeline bigint   NOT NULL DEFAULT 0
+);
+INSERT INTO epochs (id, epoch) VALUES (1, 1);
+
+-- CACHE: the sequence orders the events of one transaction, which one session
+-- writes; between transactions xid decides.
+CREATE SEQUENCE events_seq CACHE 200;
+CREATE TABLE events (
+    epoch     bigint  NOT NULL,
+    xid       xid8    NOT NULL DEFAULT pg_current_xact_id(),
+    seq       bigint  NOT NULL DEFAULT nextval('events_seq'),
+    id        bytea   NOT NULL,
+    workspace bytea   NOT NULL,
+    type      text    NOT NULL,
+    message   bytea   NOT NULL,
+    contact   bytea   NOT NULL,
+    version   integer NOT NULL,
+    at        bigint  NOT NULL,
+    data      bytea,
+    sealed    bytea,
+    PRIMARY KEY (epoch, xid, seq)
+);
+ALTER SEQUENCE events_seq OWNED BY events.seq;
+CREATE INDEX events_workspace ON events (workspace, epoch, xid, seq);
+CREATE INDEX events_contact ON events (workspace, contact) WHERE sealed IS NOT NULL;
+
+CREATE TABLE cursors (
+    reader text   PRIMARY KEY,
+    epoch  bigint NOT NULL,
+    xid    xid8   NOT NULL,
+    seq    bigint NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE TABLE endpoints (
+    workspace  bytea   NOT NULL,
+    id         bytea   NOT NULL,
+    url        text    NOT NULL,
+    sealed     bytea,
+    types      text[]  NOT NULL,
+    batch      integer NOT NULL,
+    disabled   text    NOT NULL,
+    failing_at bigint  NOT NULL,
+    created_at bigint  NOT NULL,
+    PRIMARY KEY (workspace, id)
+);
+
+-- seq is the order of the log. head: no earlier delivery of the same message is
+-- pending, so only heads stand in the index that claims look at. A lease is an
+-- owner and a next_at in the future.
+CREATE TABLE webhooks (
+    id           bytea    PRIMARY KEY,
+    seq          bigint   NOT NULL GENERATED ALWAYS AS IDENTITY,
+    workspace    bytea    NOT NULL,
+    endpoint     bytea    NOT NULL,
+    state        text     NOT NULL,
+    head         boolean  NOT NULL,
+    tries        integer  NOT NULL,
+    next_at      bigint   NOT NULL,
+    owner        text     NOT NULL DEFAULT '',
+    created_at   bigint   NOT NULL,
+    last_at      bigint   NOT NULL,
+    status       integer  NOT NULL,
+    error        text     NOT NULL,
+    event        bytea    NOT NULL,
+    type         text     NOT NULL,
+    message      bytea    NOT NULL,
+    contact      bytea    NOT NULL,
+    version      integer  NOT NULL,
+    event_at     bigint   NOT NULL,
+    data         bytea,
+    sealed       bytea
+) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX webhooks_event ON webhooks (endpoint, event);
+CREATE INDEX webhooks_due ON webhooks (endpoint, next_at, seq) WHERE state = 'pending' AND head;
+CREATE INDEX webhooks_pending ON webhooks (endpoint, message, seq) WHERE state = 'pending';
+CREATE INDEX webhooks_list ON webhooks (workspace, endpoint, id);
+CREATE INDEX webhooks_settled ON webhooks (created_at) WHERE state <> 'pending';
+CREATE INDEX webhooks_contact ON webhooks (workspace, contact) WHERE sealed IS NOT NULL;
+
+CREATE TABLE charges (
+    workspace bytea    NOT NULL,
+    message   bytea    NOT NULL,
+    step      smallint NOT NULL,
+    attempt   integer  NOT NULL,
+    channel   text     NOT NULL,
+    purpose   text     NOT NULL,
+    country   text     NOT NULL,
+    micros    bigint   NOT NULL,
+    currency  text     NOT NULL,
+    source    text     NOT NULL,
+    rule      text     NOT NULL,
+    at        bigint   NOT NULL,
+    PRIMARY KEY (workspace, message, step, attempt)
+);
+CREATE INDEX charges_at ON charges (workspace, at);
+
+CREATE TABLE leases (
+    connector  bytea  PRIMARY KEY,
+    owner      text   NOT NULL,
+    token      bigint NOT NULL,
+    expires_at bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- One row that Ping writes.
+CREATE TABLE probe (
+    id smallint PRIMARY KEY CHECK (id = 1),
+    at bigint   NOT NULL
+) WITH (fillfactor = 10);
+INSERT INTO probe VALUES (1, 0);
