@@ -175,7 +175,13 @@ func (w *Connector) Verify(c *channel.Callback) (channel.Answer, error) {
 
 // Decode reads a verified callback. See [Decode].
 func (w *Connector) Decode(body []byte) ([]message.Event, error) {
-	return Decode(body, w.config.Portfolio)
+	events, err := Decode(body, w.config.Portfolio)
+	for _, e := range events {
+		if r, ok := e.(*message.Receipt); ok && r.Fault != nil && r.Fault.Unmapped {
+			w.log.Warn("unmapped provider code in a receipt", "connector", w.id, "code", r.Fault.Code)
+		}
+	}
+	return events, err
 }
 
 var (

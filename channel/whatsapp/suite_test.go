@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,6 +36,7 @@ const person = "33612345678"
 type provider struct {
 	server *twin.Server
 	faults *fault.Book
+	fleet  *handset.Fleet
 	http   *httptest.Server
 	posts  chan channel.Callback // what it posted to our callback address
 }
@@ -43,10 +46,10 @@ func start(t testing.TB, o twin.Options) *provider {
 	p := &provider{faults: &fault.Book{}, posts: make(chan channel.Callback, 1000)}
 	begin, began := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC), time.Now()
 	c := clock.New(func() time.Time { return begin.Add(time.Since(began)) })
-	fleet := handset.New(c, handset.Options{})
+	p.fleet = handset.New(c, handset.Options{})
 	o.IgnoreWindow = true
 	var err error
-	p.server, err = twin.New(o, twin.Parts{Clock: c, Fleet: fleet, Faults: p.faults, Journal: journal.New(1000, nil), Log: slog.New(slog.DiscardHandler), Seed: 1})
+	p.server, err = twin.New(o, twin.Parts{Clock: c, Fleet: p.fleet, Faults: p.faults, Journal: journal.New(1000, nil), Log: slog.New(slog.DiscardHandler), Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,6 +274,66 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// People who hide their number are known by a business-scoped id only.
+func TestToAUserID(t *testing.T) {
+	p := start(t, twin.Options{})
+	w := open(t, p.http.URL)
+	p.listen(t, w)
+	hidden := true
+	if _, err := p.fleet.Put(person, handset.Change{HideNumber: &hidden}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.server.Write(twin.Inbound{From: person, Text: "hello"}); err != nil {
+		t.Fatal(err)
+	}
+	var from message.Address
+	p.events(t, w, func(e message.Event) bool {
+		in, ok := e.(*message.Inbound)
+		if ok {
+			from = in.From
+		}
+		return ok
+	})
+	if from.Channel != message.WhatsApp || from.Scope != "506914307656634" {
+		t.Fatalf("from %+v", from)
+	}
+	a, err := w.Send(t.Context(), &message.Outbound{To: from, Content: message.Content{Text: "hello too"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.events(t, w, func(e message.Event) bool {
+		r, ok := e.(*message.Receipt)
+		return ok && r.ID == a.Parts[0] && r.To == from
+	})
+}
+
+// Every magic recipient that refuses at once is a certain fault of a known
+// code; every one that leaves us in doubt is an uncertain one.
+func TestMagicRecipients(t *testing.T) {
+	p := start(t, twin.Options{Hang: time.Millisecond})
+	w := open(t, p.http.URL)
+	p.listen(t, w)
+	for _, m := range fault.Magic() {
+		_, err := w.Send(t.Context(), &message.Outbound{To: message.Address{Channel: message.Phone, ID: "+" + fault.Number(m.Code, 0)}, Content: message.Content{Text: "x"}})
+		var f *message.Fault
+		failed := errors.As(err, &f)
+		switch m.WhatsApp.Kind {
+		case fault.Reject:
+			if !failed || !f.Certain || f.Unmapped || f.Code != strconv.Itoa(m.WhatsApp.Code) {
+				t.Errorf("%s: %v", m.Name, err)
+			}
+		case fault.ErrorBefore, fault.ErrorAfter, fault.Hang, fault.Silent, fault.Cut, fault.Drop, fault.Garbage:
+			if !failed || f.Certain || f.Kind != message.Transient {
+				t.Errorf("%s: %v", m.Name, err)
+			}
+		default:
+			if err != nil {
+				t.Errorf("%s: %v", m.Name, err)
+			}
+		}
+	}
+}
+
 // A server error that says nothing may hide a message that was taken.
 func TestServerErrorsAreUncertain(t *testing.T) {
 	p := start(t, twin.Options{})
@@ -332,4 +395,25 @@ func TestTemplatesAndProbe(t *testing.T) {
 	if findings[0].OK || findings[0].Name != "token" || findings[0].Remedy == "" {
 		t.Errorf("%+v", findings[0])
 	}
+}
+
+// BenchmarkSend is the whole way over a loopback socket, with the provider's
+// answer made in the same process.
+func BenchmarkSend(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"messaging_product":"whatsapp","contacts":[{"input":"33612345678","wa_id":"33612345678"}],"messages":[{"id":"wamid.HBgL"}]}`)
+	}))
+	defer server.Close()
+	w := open(b, server.URL)
+	m := &message.Outbound{To: message.Address{Channel: message.Phone, ID: "+" + person}, Content: message.Content{Text: "Votre carte d'embarquement"}, Echo: "msg_01jbq3c6m0e9x8v7t6s5r4q3p2.0.0"}
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := w.Send(b.Context(), m); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
