@@ -129,51 +129,76 @@ func (s *Store) Match(ctx context.Context, items []*store.Lookup) ([]store.Match
 	return results, nil
 }
 
-// Rematch takes parked receipts that a ref is open for, and expired ones.
+// Unpark deletes parked receipts that were joined into their deliveries.
+func (s *Store) Unpark(ctx context.Context, ws message.WorkspaceID, ids []message.EventID) error {
+	return s.write(ctx, len(ids), func(w *writer) error {
+		for _, id := range ids {
+			list, err := s.parkedRows(w.c.q(`SELECT ` + parkedColumns + ` FROM parked p WHERE p.id = ? AND p.workspace = ?`).
+				key(id).int(w.names.find(ws)))
+			if err != nil {
+				return err
+			}
+			for i := range list {
+				if err := w.takeParked(w.names.find(list[i].Connector), &list[i]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Rematch gives parked receipts that a ref is open for, and takes those that
+// expired without one. Only the parked that expired need the writer.
 func (s *Store) Rematch(ctx context.Context, now time.Time, limit int) (found []store.Rematched, lost []store.Parked, err error) {
-	var fit, old []store.Parked
-	err = s.read(ctx, func(c *conn) error {
-		var err error
-		fit, err = s.parkedRows(c.q(`SELECT ` + parkedColumns + ` FROM parked p WHERE EXISTS
+	var old []store.Parked
+	err = s.snapshot(ctx, func(c *conn) error {
+		fit, err := s.parkedRows(c.q(`SELECT ` + parkedColumns + ` FROM parked p WHERE EXISTS
 			(SELECT 1 FROM parked_keys k CROSS JOIN refs r ON r.connector = k.connector AND r.key = k.key AND r.inferred = k.inferred
 				WHERE k.parked = p.id AND k.connector = p.connector) LIMIT ?`).int(int64(limit)))
 		if err != nil {
 			return err
 		}
-		old, err = s.parkedRows(c.q(`SELECT ` + parkedColumns + ` FROM parked p WHERE p.expires_at <= ? ORDER BY p.expires_at LIMIT ?`).
-			time(now).int(int64(limit)))
-		return err
-	})
-	if err != nil || len(fit)+len(old) == 0 {
-		return nil, nil, err
-	}
-	err = s.write(ctx, len(fit)+len(old), func(w *writer) error {
-		found, lost = nil, nil
-		taken := make(map[message.EventID]bool)
-		for i, p := range append(fit, old...) {
-			there, err := w.isParked(p.ID)
+		for _, p := range fit {
+			m, err := s.match(c, lookup(&p))
 			if err != nil {
-				return err
-			}
-			if !there || taken[p.ID] {
-				continue
-			}
-			m, err := s.match(w.c, &store.Lookup{Workspace: p.Workspace, Connector: p.Connector, Keys: p.Keys, Inferred: p.Inferred, At: p.At})
-			if err != nil {
-				return err
-			}
-			if !m.Found && i < len(fit) {
-				continue
-			}
-			taken[p.ID] = true
-			if err := w.takeParked(w.names.find(p.Connector), &p); err != nil {
 				return err
 			}
 			if m.Found {
 				found = append(found, store.Rematched{Parked: p, Match: m})
-			} else {
-				lost = append(lost, p)
 			}
+		}
+		old, err = s.parkedRows(c.q(`SELECT ` + parkedColumns + ` FROM parked p WHERE p.expires_at < ? ORDER BY p.expires_at LIMIT ?`).
+			time(now).int(int64(limit)))
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(old) == 0 {
+		return found, nil, nil
+	}
+	err = s.write(ctx, len(old), func(w *writer) error {
+		lost = nil
+		for _, p := range old {
+			there, err := w.isParked(p.ID)
+			if err != nil {
+				return err
+			}
+			if !there {
+				continue
+			}
+			m, err := s.match(w.c, lookup(&p))
+			if err != nil {
+				return err
+			}
+			if m.Found {
+				continue
+			}
+			if err := w.takeParked(w.names.find(p.Connector), &p); err != nil {
+				return err
+			}
+			lost = append(lost, p)
 		}
 		return nil
 	})
@@ -181,6 +206,10 @@ func (s *Store) Rematch(ctx context.Context, now time.Time, limit int) (found []
 		return nil, nil, err
 	}
 	return found, lost, nil
+}
+
+func lookup(p *store.Parked) *store.Lookup {
+	return &store.Lookup{Workspace: p.Workspace, Connector: p.Connector, Keys: p.Keys, Inferred: p.Inferred, At: p.At}
 }
 
 func (w *writer) isParked(id message.EventID) (bool, error) {

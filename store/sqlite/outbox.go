@@ -228,7 +228,7 @@ func (w *writer) apply(c *store.Change) (store.Applied, error) {
 	}
 	a := store.Applied{Verdict: store.Done}
 	if w.parked > 0 {
-		if a.Parked, err = w.unpark(c.Open); err != nil {
+		if a.Parked, err = w.waitingFor(c.Open); err != nil {
 			return store.Applied{}, err
 		}
 	}

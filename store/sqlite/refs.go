@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"slices"
+
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -27,8 +29,8 @@ func (w *writer) closeRef(workspace int64, id message.MessageID, r *store.RefNam
 		int(w.names.find(r.Connector)).key(r.Key).key(id).int(workspace).exec()
 }
 
-// unpark takes the receipts that wait for refs just opened.
-func (w *writer) unpark(refs []store.OpenRef) ([]store.Parked, error) {
+// waitingFor gives the receipts that wait for refs just opened.
+func (w *writer) waitingFor(refs []store.OpenRef) ([]store.Parked, error) {
 	var out []store.Parked
 	for i := range refs {
 		r := &refs[i]
@@ -49,11 +51,11 @@ func (w *writer) unpark(refs []store.OpenRef) ([]store.Parked, error) {
 			return nil, err
 		}
 		for _, p := range found {
-			if !p.Workspace.IsZero() && p.Workspace != r.Workspace {
+			if slices.ContainsFunc(out, func(o store.Parked) bool { return o.ID == p.ID }) {
 				continue
 			}
-			if err := w.takeParked(connector, &p); err != nil {
-				return nil, err
+			if !p.Workspace.IsZero() && p.Workspace != r.Workspace {
+				continue
 			}
 			out = append(out, p)
 		}
