@@ -99,7 +99,7 @@ const example = `{
   "//tls": "leave it out only inside a tunnel: the password travels in the clear",
   "tls": {},
   "system_id": "acme",
-  "password": "…",
+  "password": "p4ssw0rd",
   "system_type": "",
   "bind": "transceiver",
   "binds": 2,

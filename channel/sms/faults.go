@@ -84,6 +84,17 @@ func statusFault(status smpp.Status, vendor map[uint32]message.FaultKind) *messa
 	return f
 }
 
+// nackFault says what a generic_nack in place of an answer means. Only "I did
+// not understand" is certain; SMSCs send it in trouble of any kind.
+func nackFault(status smpp.Status) *message.Fault {
+	f := &message.Fault{Kind: message.Transient, Code: fmt.Sprintf("nack/0x%08X", uint32(status)), Title: "the SMSC did not understand"}
+	switch status {
+	case smpp.StatusInvalidMessageLength, smpp.StatusInvalidCommandLength, smpp.StatusInvalidCommandID:
+		f.Kind, f.Certain = message.Refused, true
+	}
+	return f
+}
+
 // sendFault says what a submit without an answer means: surely not sent when
 // the session knows that no octet left, unknown in every other case.
 func sendFault(err error) *message.Fault {

@@ -119,7 +119,7 @@ func (c *Connector) spellings(id string) (string, []string) {
 	}
 	hex := c.hexIDs.Load() > 0
 	sure := c.allIDs.Load() >= sureAfter
-	return id, variants(id, hex || !sure, !hex)
+	return id, variants(id, hex || !sure, !hex && !numeric(id))
 }
 
 // variants gives other spellings of id: in the other case and without leading

@@ -21,6 +21,9 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 		return message.Accepted{}, &message.Fault{Kind: message.Transient, Scope: message.ScopeConnector, Certain: true, Title: "the connector is closed", Cause: ErrClosed}
 	}
 	defer c.sending.Done()
+	if err := ctx.Err(); err != nil {
+		return message.Accepted{}, sendFault(&smpp.UnansweredError{Cause: err})
+	}
 	parts, err := c.encode(m)
 	if err != nil {
 		return message.Accepted{}, err
@@ -134,6 +137,8 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 		switch {
 		case one.err != nil:
 			f = sendFault(one.err)
+		case one.r.Command == smpp.GenericNack:
+			f = nackFault(one.r.Status)
 		case one.r.Status != smpp.StatusOK:
 			f = statusFault(one.r.Status, a.c.s.statuses)
 			if info, ok := one.r.Status.Info(); ok && info.Action == smpp.ActionRebind {
@@ -145,13 +150,13 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 		default:
 			taken++
 			a.c.learn(one.r.MessageID)
-			if a.c.tracked(parts[i].RegisteredDelivery) {
+			if one.r.MessageID != "" && a.c.tracked(parts[i].RegisteredDelivery) {
 				accepted.Parts = append(accepted.Parts, one.r.MessageID)
 			}
 			continue
 		}
 		unknown = unknown || !f.Certain
-		if fault == nil || f.Kind > fault.Kind {
+		if fault == nil {
 			fault = f
 		}
 	}

@@ -28,16 +28,20 @@ type smsc struct {
 
 	mu   sync.Mutex
 	last *smpp.Session // that bound and can receive
+	some chan struct{} // closed when there is one
 	news chan *smpp.Session
 }
 
 // serve starts an SMSC. Without a handler requests go to reqs.
 func serve(tb testing.TB, cfg smpp.ServerConfig) *smsc {
 	tb.Helper()
-	s := &smsc{reqs: make(chan *smpp.Request, 1000), news: make(chan *smpp.Session, 1000)}
+	s := &smsc{reqs: make(chan *smpp.Request, 1000), news: make(chan *smpp.Session, 1000), some: make(chan struct{})}
 	cfg.Bound = func(session *smpp.Session) {
 		if session.Mode() != smpp.BindTransmitter {
 			s.mu.Lock()
+			if s.last == nil {
+				close(s.some)
+			}
 			s.last = session
 			s.mu.Unlock()
 			s.news <- session
@@ -243,12 +247,10 @@ func contains(list []string, s string) bool {
 // offer sends a deliver_sm on the newest link and gives the answer later.
 func offer(tb testing.TB, srv *smsc, d *smpp.DeliverSM) <-chan smpp.Status {
 	tb.Helper()
+	await(tb, srv.some)
 	srv.mu.Lock()
 	session := srv.last
 	srv.mu.Unlock()
-	if session == nil {
-		tb.Fatal("no session")
-	}
 	out := make(chan smpp.Status, 1)
 	err := session.Deliver(context.Background(), d, func(r smpp.Response, err error) {
 		if err != nil {
