@@ -83,9 +83,13 @@ import (
 type Options struct {
 	// Seed makes latencies and ids repeat, together with the same Now.
 	Seed uint64
-	// Now is the time; it is required. Advance adds to it.
-	Now func() time.Time
-	Log *slog.Logger // nil means none
+	// Now is the time; it is required. Sandbox.Advance adds to it for the
+	// sandbox alone. A demo whose own clock can jump gives that clock here and
+	// its own push as AdvanceAll, which must make Now jump and then call
+	// Clock.Wake; Advance and the control API then use it.
+	Now        func() time.Time
+	AdvanceAll func(d time.Duration) time.Time
+	Log        *slog.Logger // nil means none
 
 	// Addresses to listen on; empty means 127.0.0.1:0. A listener, when given,
 	// is used instead, may be in memory, and belongs to the Sandbox.
@@ -203,7 +207,7 @@ func (s *Sandbox) Start() error {
 		}
 	})
 	s.serveHTTP(listeners[2], control.Handler(control.Parts{Clock: s.Clock, Fleet: s.Handsets, Faults: s.Faults, Journal: s.Journal,
-		WhatsApp: s.WhatsApp, SMSC: s.SMSC, SetCallback: s.SetCallback, Reset: s.Reset}))
+		WhatsApp: s.WhatsApp, SMSC: s.SMSC, SetCallback: s.SetCallback, Advance: s.Advance, Settle: s.Settle, Reset: s.Reset}))
 	if o.Callback != "" {
 		s.work.Go(func() { s.keepAsking(o.Callback) })
 	}
@@ -278,9 +282,22 @@ func (s *Sandbox) SMPPAddr() string { return s.addrs[1].String() }
 // ControlURL is the base of the control API.
 func (s *Sandbox) ControlURL() string { return "http://" + s.addrs[2].String() }
 
+// Settle returns when every message that was answered has started on its way,
+// so that inboxes of instant handsets and the journal show it.
+func (s *Sandbox) Settle() {
+	s.WhatsApp.Settle()
+	s.SMSC.Settle()
+}
+
 // Advance pushes the sandbox's clock forward and returns when what falls due
 // on the way has happened.
-func (s *Sandbox) Advance(d time.Duration) time.Time { return s.Clock.Advance(d) }
+func (s *Sandbox) Advance(d time.Duration) time.Time {
+	s.Settle()
+	if s.opts.AdvanceAll != nil {
+		return s.opts.AdvanceAll(d)
+	}
+	return s.Clock.Advance(d)
+}
 
 // Reset forgets handsets, orders, the journal's memory, waiting webhooks and
 // counters. Templates, accounts, the callback and the time stay.

@@ -33,6 +33,8 @@ type Parts struct {
 	WhatsApp    *whatsapp.Server
 	SMSC        *smsc.Server
 	SetCallback func(ctx context.Context, url, verifyToken string) error
+	Advance     func(time.Duration) time.Time
+	Settle      func()
 	Reset       func()
 }
 
@@ -81,7 +83,10 @@ func Handler(p Parts) http.Handler {
 		"POST /smsc/drop":           p.drop,
 		"POST /smsc/unbind":         p.unbind,
 	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { answer(w, r, f) })
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			p.Settle() // who was answered before asks about what followed
+			answer(w, r, f)
+		})
 	}
 	return mux
 }

@@ -134,7 +134,7 @@ func (p *Parts) advance(r *http.Request) (any, error) {
 	if body.By <= 0 {
 		return nil, bad("by is a positive duration such as 24h")
 	}
-	return map[string]time.Time{"now": p.Clock.Advance(time.Duration(body.By))}, nil
+	return map[string]time.Time{"now": p.Advance(time.Duration(body.By))}, nil
 }
 
 func (p *Parts) stats(*http.Request) (any, error) {

@@ -16,9 +16,9 @@ import (
 type Options struct {
 	Seed     uint64 // of the drawn latencies
 	Defaults Change // what a handset is like when it first appears
-	Handsets int    // how many to remember; 0 means 100,000
+	Handsets int    // how many to remember; 0 means 20,000
 	Inbox    int    // items kept per handset; 0 means 50
-	Items    int    // items kept in all; 0 means 200,000
+	Items    int    // items kept in all; 0 means 40,000
 	Waiting  int    // messages a handset may have waiting per channel and person; 0 means 1,000
 }
 
@@ -41,13 +41,13 @@ type shard struct {
 // New returns an empty Fleet.
 func New(c *clock.Clock, o Options) *Fleet {
 	if o.Handsets == 0 {
-		o.Handsets = 100_000
+		o.Handsets = 20_000
 	}
 	if o.Inbox == 0 {
 		o.Inbox = 50
 	}
 	if o.Items == 0 {
-		o.Items = 200_000
+		o.Items = 40_000
 	}
 	if o.Waiting == 0 {
 		o.Waiting = 1_000

@@ -118,6 +118,7 @@ type Server struct {
 	nextID   atomic.Uint64
 	long     assembly
 	count    counters
+	busy     sync.RWMutex // read-held from an answer until its message has started
 
 	life context.Context
 	end  context.CancelFunc
@@ -179,6 +180,13 @@ func (s *Server) Close(ctx context.Context) error {
 	err := s.smpp.Close(ctx)
 	s.work.Wait()
 	return err
+}
+
+// Settle returns when every message whose answer is out is on its way. Call it
+// before the clock is advanced: what was accepted before must not start after.
+func (s *Server) Settle() {
+	s.busy.Lock()
+	defer s.busy.Unlock()
 }
 
 // Stats returns the counters.

@@ -58,6 +58,8 @@ func (s *Server) handle(r *smpp.Request) {
 		return
 	}
 	s.accept(msg)
+	s.busy.RLock()
+	defer s.busy.RUnlock()
 	s.reply(r, msg)
 }
 

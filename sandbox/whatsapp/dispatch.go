@@ -144,6 +144,8 @@ func (l *lane) reset() {
 }
 
 func (l *lane) loop() {
+	pace := time.NewTicker(l.s.opts.Webhooks.Pace)
+	defer pace.Stop()
 	for {
 		p := l.next()
 		if p == nil {
@@ -154,11 +156,12 @@ func (l *lane) loop() {
 				return
 			}
 		}
+		pace.Reset(l.s.opts.Webhooks.Pace)
 		l.settle(p, l.s.send(p))
 		select {
+		case <-pace.C: // under load posts grow instead of multiplying
 		case <-l.s.quit:
 			return
-		default:
 		}
 	}
 }

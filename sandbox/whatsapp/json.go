@@ -201,6 +201,9 @@ func (p *parser) object(v *value, depth int) error {
 		if err != nil {
 			return err
 		}
+		if v.keys == nil {
+			v.keys, v.vals = make([]string, 0, 6), make([]value, 0, 6)
+		}
 		if m.kind != isNull {
 			v.keys, v.vals = append(v.keys, key), append(v.vals, m)
 		}

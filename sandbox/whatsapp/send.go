@@ -156,22 +156,26 @@ func (s *Server) misbehaveBefore(w http.ResponseWriter, r *http.Request, m *mess
 }
 
 // answer tells the client what the fault of m says, and lets m go its way.
+// Settle waits for the part between the two.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, m *message) {
+	s.busy.RLock()
 	switch m.fault.Kind {
 	case fault.ReceiptFirst:
 		m.posted = newGate()
 		m.start()
+		s.busy.RUnlock()
 		m.posted.done()
 		s.await(r, m.posted)
 		reply(w, http.StatusOK, m.appendAnswer(nil))
 		return
-	case fault.ErrorAfter:
-		s.fail(w, refuse(131000, ""))
 	case fault.Hang:
 		m.start()
+		s.busy.RUnlock()
 		s.hold(r)
 		cut(w)
 		return
+	case fault.ErrorAfter:
+		s.fail(w, refuse(131000, ""))
 	case fault.Cut:
 		cut(w)
 	case fault.Garbage:
@@ -182,6 +186,14 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, m *message) {
 		reply(w, http.StatusOK, m.appendAnswer(buf[:0]))
 	}
 	m.start()
+	s.busy.RUnlock()
+}
+
+// Settle returns when every message whose answer is out is on its way. Call it
+// before the clock is advanced: what was accepted before must not start after.
+func (s *Server) Settle() {
+	s.busy.Lock()
+	defer s.busy.Unlock()
 }
 
 // await waits until the first receipts were posted, the client leaves or the

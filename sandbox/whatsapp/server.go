@@ -69,6 +69,7 @@ type Webhooks struct {
 	Lanes    int           // posts in flight at once; a person always uses the same lane; 0 means 4
 	Batch    int           // most updates in one post; 0 means 1,000
 	Queue    int           // most updates waiting; beyond it the oldest of a lane are dropped; 0 means 500,000
+	Pace     time.Duration // least time between two posts of a lane; 0 means 2 ms
 	First    time.Duration // gap before the first retry, doubling; 0 means 1 s
 	Longest  time.Duration // longest gap; 0 means 10 min
 	GiveUpIn time.Duration // after this an update is lost; 0 means 7 days
@@ -153,6 +154,7 @@ type Server struct {
 	callback  atomic.Pointer[callback]
 	token     atomic.Pointer[string]
 	count     counters
+	busy      sync.RWMutex // read-held from an answer until its message has started
 
 	life context.Context // ends with Close; it carries the posts of the lanes
 	end  context.CancelFunc
@@ -211,6 +213,7 @@ func (o *Options) fill() {
 	or(&w.Lanes, 4)
 	or(&w.Batch, 1000)
 	or(&w.Queue, 500_000)
+	or(&w.Pace, 2*time.Millisecond)
 	or(&w.First, time.Second)
 	or(&w.Longest, 10*time.Minute)
 	or(&w.GiveUpIn, 7*24*time.Hour)
