@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -491,3 +492,65 @@ func (e *Engine) event(ws message.WorkspaceID, typ string, now time.Time, data [
 
 // spawn runs f beside everything else and is waited for at Stop.
 func (e *Engine) spawn(f func()) { e.work(f) }
+
+// A LaneState is how full one lane of this node is.
+type LaneState struct {
+	Connector message.ConnectorID
+	Queued    int // in memory; the store may hold more
+	InFlight  int
+	Down      bool
+	Paused    bool
+	Fault     *message.Fault // misconfigured
+}
+
+// Lanes tells of every lane of this node.
+func (e *Engine) Lanes() []LaneState {
+	var out []LaneState
+	for _, a := range e.owner.all() {
+		if l := a.lane; l != nil {
+			l.mu.Lock()
+			out = append(out, LaneState{a.id, l.queued, l.inflight, l.down, l.paused, l.broken})
+			l.mu.Unlock()
+		}
+	}
+	return out
+}
+
+// SyncTemplates brings in the templates a connector's provider keeps, for every
+// sender the connector carries, and gives how many there are. It fails with
+// store.ErrNotFound for a connector that keeps none.
+func (e *Engine) SyncTemplates(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) (int, error) {
+	a := e.owner.account(id)
+	if a == nil || a.ws != ws {
+		return 0, store.ErrNotFound
+	}
+	lister, ok := a.conn.(channel.TemplateLister)
+	if !ok {
+		return 0, store.ErrNotFound
+	}
+	remote, err := lister.Templates(ctx)
+	if err != nil {
+		return 0, err
+	}
+	cfg, err := e.o.Workspaces.Config(ctx, ws)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, s := range cfg.SendersOf(a.typ.Channel) {
+		if !slices.Contains(s.Connectors, id) {
+			continue
+		}
+		for _, r := range remote {
+			t := &store.Template{
+				Workspace: ws, Sender: s.ID, Provider: r.Provider, Name: r.Name, Language: r.Language, Category: r.Category,
+				State: r.State, TTL: r.TTL, Body: r.Body, Named: r.Named, Components: r.Components, UpdatedAt: e.now(),
+			}
+			if _, err := e.o.Workspaces.PutTemplate(ctx, t); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+	return n, nil
+}

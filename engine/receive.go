@@ -199,6 +199,12 @@ func (e *Engine) words(rec *store.Reception, cfg *workspace.Config, a *account, 
 			return rules.Keyword{} // YES counts only when we asked
 		}
 		rec.Allow = append(rec.Allow, s)
+		for _, was := range p.Suppressed { // also what they said from another address
+			if was.Scope == scope || was.Scope == contact.ChannelScope(a.typ.Channel) {
+				was.At = now
+				rec.Allow = append(rec.Allow, was)
+			}
+		}
 		rec.Events = append(rec.Events, e.about(rec.Message.Workspace, event.ContactOptedIn, p.ID, now, data))
 	}
 	return word

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/parley-messaging/parley/store"
+)
+
+// startAdmin serves metrics and profiles on an address of their own.
+func (a *App) startAdmin() error {
+	if a.Options.AdminListen == "none" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", a.Options.AdminListen)
+	if err != nil {
+		return &OptionError{"admin-listen", "cannot be listened on: " + err.Error(), "stop what uses it, give another address, or none"}
+	}
+	a.admin = ln.Addr()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &books{app: a})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		if err := srv.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("admin address stopped", "error", err)
+		}
+	}()
+	a.undo.add("admin", func(context.Context) error { return srv.Close() })
+	return nil
+}
+
+// books shows what the ledger's readers and the engine counted.
+type books struct{ app *App }
+
+var (
+	messagesDesc = prometheus.NewDesc("parley_events_total", "Events of messages read from the log since this node started.", []string{"type", "channel"}, nil)
+	waitingDesc  = prometheus.NewDesc("parley_store_writes_waiting", "Writes waiting for a commit.", nil, nil)
+	limitDesc    = prometheus.NewDesc("parley_store_writes_limit", "Writes the store lets wait before it answers 503.", nil, nil)
+	laneDesc     = prometheus.NewDesc("parley_lane_messages", "Messages in memory by connector and where they are.", []string{"connector", "where"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (b *books) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{messagesDesc, waitingDesc, limitDesc, laneDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (b *books) Collect(ch chan<- prometheus.Metric) {
+	waiting, limit := b.app.Store.Backlog()
+	ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(waiting))
+	ch <- prometheus.MustNewConstMetric(limitDesc, prometheus.GaugeValue, float64(limit))
+	for _, c := range b.app.Ledger.Counts() {
+		ch <- prometheus.MustNewConstMetric(messagesDesc, prometheus.CounterValue, float64(c.Count), c.Type, c.Channel)
+	}
+	for _, l := range b.app.Engine.Lanes() {
+		ch <- prometheus.MustNewConstMetric(laneDesc, prometheus.GaugeValue, float64(l.Queued), l.Connector.String(), "queue")
+		ch <- prometheus.MustNewConstMetric(laneDesc, prometheus.GaugeValue, float64(l.InFlight), l.Connector.String(), "attempt")
+	}
+}
+
+// Audit balances the books of a workspace, or of all for the zero id (law 13).
+// It gives the books and what does not balance.
+func Audit(b *store.Books) (problems []string) {
+	var sum, open int64
+	for state, n := range b.States {
+		sum += n
+		if !state.Ended() {
+			open += n
+		}
+	}
+	say := func(ok bool, text string) {
+		if !ok {
+			problems = append(problems, text)
+		}
+	}
+	say(sum == b.Accepted, "accepted messages and their states do not add up")
+	say(open == b.Ready+b.Waiting+b.Lost, "messages in flight and where they wait do not add up")
+	say(b.Lost == 0, "messages in flight wait for nothing: nobody would ever move them")
+	say(b.Orphans == 0, "messages without delivery, or deliveries without message")
+	say(b.SetAside == 0, "callbacks could not be read and were set aside")
+	return problems
+}
