@@ -43,22 +43,23 @@ func (w *writer) insertIdentity(workspace, contact int64, id *store.Identity) er
 		int(workspace).key(id.Index).int(contact).text(string(id.Channel)).blob(id.Sealed).time(id.CreatedAt).exec()
 }
 
-// change runs f on a living contact, raises its version and logs the events.
+// change runs f on a living contact, raises its version and logs the events. f
+// tells whether there was something to change; if not, nothing else is written
+// and the answer is ErrNotFound.
 func (s *Store) change(ctx context.Context, ws message.WorkspaceID, id message.ContactID, events []store.Event,
-	f func(w *writer, workspace int64, c contact) error) error {
+	f func(w *writer, workspace int64, c contact) (bool, error)) error {
 	missing := false
 	err := s.write(ctx, 1, func(w *writer) error {
-		missing = false
 		workspace := w.names.find(ws)
 		c, ok, err := w.contact(workspace, id)
 		if err != nil {
 			return err
 		}
-		if !ok || c.erased {
-			missing = true
+		if missing = !ok || c.erased; missing {
 			return nil
 		}
-		if err := f(w, workspace, c); err != nil {
+		wrote, err := f(w, workspace, c)
+		if missing = !wrote; err != nil || missing {
 			return err
 		}
 		if err := w.raise(workspace, id, c); err != nil {
@@ -98,8 +99,8 @@ func (s *Store) CreateContact(ctx context.Context, n *store.NewContact, events [
 
 // SetProfile replaces the sealed profile.
 func (s *Store) SetProfile(ctx context.Context, ws message.WorkspaceID, id message.ContactID, sealed []byte, events []store.Event) error {
-	return s.change(ctx, ws, id, events, func(w *writer, _ int64, c contact) error {
-		return w.c.q(`UPDATE contacts SET profile = ? WHERE n = ?`).blob(sealed).int(c.n).exec()
+	return s.change(ctx, ws, id, events, func(w *writer, _ int64, c contact) (bool, error) {
+		return true, w.c.q(`UPDATE contacts SET profile = ? WHERE n = ?`).blob(sealed).int(c.n).exec()
 	})
 }
 
@@ -147,24 +148,16 @@ func (s *Store) AddIdentity(ctx context.Context, ws message.WorkspaceID, id mess
 // RemoveIdentity takes an identity from a contact, with its windows and what
 // is remembered of its reach.
 func (s *Store) RemoveIdentity(ctx context.Context, ws message.WorkspaceID, id message.ContactID, index [16]byte, events []store.Event) error {
-	gone := false
-	err := s.change(ctx, ws, id, nil, func(w *writer, workspace int64, c contact) error {
-		err := w.c.q(`DELETE FROM identities WHERE workspace = ? AND identity = ? AND contact = ?`).int(workspace).key(index).int(c.n).exec()
-		if gone = w.c.c.Changes() == 0; err != nil || gone {
-			return err
+	return s.change(ctx, ws, id, events, func(w *writer, workspace int64, c contact) (bool, error) {
+		wrote, err := w.wrote(w.c.q(`DELETE FROM identities WHERE workspace = ? AND identity = ? AND contact = ?`).int(workspace).key(index).int(c.n))
+		if err != nil || !wrote {
+			return false, err
 		}
 		if err := w.c.q(`DELETE FROM windows WHERE contact = ? AND identity = ?`).int(c.n).key(index).exec(); err != nil {
-			return err
+			return false, err
 		}
-		if err := w.c.q(`DELETE FROM reach WHERE workspace = ? AND identity = ?`).int(workspace).key(index).exec(); err != nil {
-			return err
-		}
-		return w.log(events)
+		return true, w.c.q(`DELETE FROM reach WHERE workspace = ? AND identity = ?`).int(workspace).key(index).exec()
 	})
-	if err == nil && gone {
-		return store.ErrNotFound
-	}
-	return err
 }
 
 // Remember notes that a channel did not reach an identity.
@@ -186,7 +179,7 @@ func (s *Store) Remember(ctx context.Context, ws message.WorkspaceID, index [16]
 
 // OpenWindow opens or renews a window.
 func (s *Store) OpenWindow(ctx context.Context, ws message.WorkspaceID, id message.ContactID, win store.Window, events []store.Event) error {
-	return s.change(ctx, ws, id, events, func(w *writer, _ int64, c contact) error { return w.openWindow(c.n, &win) })
+	return s.change(ctx, ws, id, events, func(w *writer, _ int64, c contact) (bool, error) { return true, w.openWindow(c.n, &win) })
 }
 
 func (w *writer) openWindow(contact int64, win *store.Window) error {
@@ -198,8 +191,8 @@ func (w *writer) openWindow(contact int64, win *store.Window) error {
 
 // CloseWindow ends every window of an identity with a sender at once.
 func (s *Store) CloseWindow(ctx context.Context, ws message.WorkspaceID, id message.ContactID, identity [16]byte, sender message.SenderID, at time.Time, events []store.Event) error {
-	return s.change(ctx, ws, id, events, func(w *writer, _ int64, c contact) error {
-		return w.c.q(`UPDATE windows SET closes_at = ?1 WHERE contact = ?2 AND identity = ?3 AND sender = ?4 AND closes_at > ?1`).
+	return s.change(ctx, ws, id, events, func(w *writer, _ int64, c contact) (bool, error) {
+		return true, w.c.q(`UPDATE windows SET closes_at = ?1 WHERE contact = ?2 AND identity = ?3 AND sender = ?4 AND closes_at > ?1`).
 			time(at).int(c.n).key(identity).key(sender).exec()
 	})
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
-// Erase destroys a contact. secure_delete overwrites what is taken away.
+// Erase destroys a contact. secure_delete overwrites what is taken away in the
+// file; old pages in the write-ahead log go at the next moment without readers
+// (tidy).
 func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.ContactID, at time.Time, events []store.Event) (store.Verdict, error) {
 	var verdict store.Verdict
 	err := s.write(ctx, 1, func(w *writer) error {
@@ -35,6 +37,7 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 		c.version++
 		c.erased = true
 		w.remember(contactKey{workspace, id}, c)
+		w.shred = true
 		err = w.c.q(`UPDATE contacts SET key = NULL, profile = NULL, erased_at = ?, version = ? WHERE n = ?`).
 			int(max(micros(at), 1)).int(c.version).int(c.n).exec()
 		if err != nil {

@@ -48,7 +48,7 @@ func (k *keeper) serve() {
 			return
 		}
 		for range 4 {
-			log, copied, err := k.c.checkpoint("PASSIVE")
+			_, log, copied, err := k.c.checkpoint("PASSIVE")
 			if err != nil {
 				k.s.options.Log.Warn("the write-ahead log could not be copied", "error", err)
 				break
@@ -68,22 +68,26 @@ func (k *keeper) stop() error {
 	return k.c.close()
 }
 
-// checkpoint gives the pages in the log and how many of them are copied.
-func (c *conn) checkpoint(mode string) (log, copied int64, err error) {
+// checkpoint gives the pages in the log and how many of them are copied; busy
+// says that readers kept it from its end.
+func (c *conn) checkpoint(mode string) (busy bool, log, copied int64, err error) {
 	s := c.q(`PRAGMA wal_checkpoint(` + mode + `)`)
 	if _, err := s.row(); err != nil {
-		return 0, 0, err
+		return false, 0, 0, err
 	}
 	defer s.done()
-	return s.i(1), s.i(2), nil
+	return s.b(0), s.i(1), s.i(2), nil
 }
 
 // tidy runs between two groups.
 func (w *writer) tidy() {
 	k := w.s.keeper
-	if k.finish.Load() {
-		k.finish.Store(false)
-		if _, _, err := w.c.checkpoint("PASSIVE"); err != nil {
+	switch {
+	case w.shred && !k.busy.Load():
+		w.empty()
+		return
+	case k.finish.Swap(false):
+		if _, _, _, err := w.c.checkpoint("PASSIVE"); err != nil {
 			w.s.options.Log.Warn("the write-ahead log could not be copied", "error", err)
 		}
 		return
@@ -92,10 +96,23 @@ func (w *writer) tidy() {
 		return
 	}
 	w.since = 0
-	log, copied, err := w.c.checkpoint("NOOP")
+	_, log, copied, err := w.c.checkpoint("NOOP")
 	if err != nil || log-copied < checkpointPages {
 		return
 	}
 	k.busy.Store(true)
 	k.start <- struct{}{}
+}
+
+// empty cuts the write-ahead log to nothing, so that no old page of an erased
+// contact stays in it. While readers need it the next tidy tries again: commits
+// do not wait.
+func (w *writer) empty() {
+	w.c.c.SetBusyTimeout(0)
+	busy, _, _, err := w.c.checkpoint("TRUNCATE")
+	w.c.c.SetBusyTimeout(busyTimeout)
+	if err != nil && zs.ErrCode(err).ToPrimary() != zs.ResultBusy {
+		w.s.options.Log.Warn("the write-ahead log could not be emptied after an erasure", "error", err)
+	}
+	w.shred = busy || err != nil
 }

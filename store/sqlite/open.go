@@ -19,6 +19,9 @@ var ErrLocked = errors.New("another process has this database open: stop it firs
 // (40 MB): fewer, larger copies were half as dear with millions of rows.
 const checkpointPages = 10_000
 
+// Only the keeper's copying can make a connection wait.
+const busyTimeout = 5 * time.Second
+
 // openWriter opens the writing connection with settings that survive a power
 // cut, reads them back and checks the schema.
 func openWriter(ctx context.Context, path string, o Options) (*conn, error) {
@@ -55,7 +58,7 @@ func private(path string, create bool) error {
 }
 
 func setUp(c *conn, o Options) error {
-	c.c.SetBusyTimeout(5 * time.Second)
+	c.c.SetBusyTimeout(busyTimeout)
 	for _, setting := range []string{
 		"journal_mode = WAL",
 		"synchronous = FULL", // a commit waits for the disk
@@ -121,7 +124,7 @@ func openReader(path string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.c.SetBusyTimeout(5 * time.Second)
+	c.c.SetBusyTimeout(busyTimeout)
 	for _, setting := range []string{"query_only = ON", "cache_size = -16384", "temp_store = MEMORY", "trusted_schema = OFF"} {
 		if err := c.set(setting); err != nil {
 			return nil, errors.Join(fmt.Errorf("PRAGMA %s: %w", setting, err), c.close())

@@ -40,8 +40,9 @@ type writer struct {
 	parked   int64
 	contacts map[contactKey]contact
 
-	logged int // events appended in this transaction
-	since  int // ops since the last look at the write-ahead log
+	logged int  // events appended in this transaction
+	since  int  // groups since the last look at the write-ahead log
+	shred  bool // the log holds pages of an erased contact
 }
 
 type contactKey struct {

@@ -35,17 +35,17 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		name  string
 		cases []test
 	}{
-		{"Outbox", append(outboxTests, outboxReadTests...)},
-		{"Inbox", append(inboxTests, receiveTests...)},
-		{"Contacts", contactsTests},
-		{"Senders", sendersTests},
-		{"Workspaces", workspacesTests},
-		{"Log", logTests},
-		{"Webhooks", webhooksTests},
-		{"Ledger", ledgerTests},
-		{"Leases", leasesTests},
-		{"Upkeep", upkeepTests},
-		{"Tenants", tenantsTests},
+		{"Outbox", append(outboxTests(), outboxReadTests()...)},
+		{"Inbox", append(inboxTests(), receiveTests()...)},
+		{"Contacts", contactsTests()},
+		{"Senders", sendersTests()},
+		{"Workspaces", workspacesTests()},
+		{"Log", logTests()},
+		{"Webhooks", webhooksTests()},
+		{"Ledger", ledgerTests()},
+		{"Leases", leasesTests()},
+		{"Upkeep", upkeepTests()},
+		{"Tenants", tenantsTests()},
 	} {
 		t.Run(role.name, func(t *testing.T) {
 			for _, c := range role.cases {

@@ -71,174 +71,176 @@ func (k *kit) story(n int) message.MessageID {
 	return a.Message.ID
 }
 
-var webhooksTests = []test{
-	{"an endpoint is kept, replaced and deleted", func(k *kit) {
-		e := k.endpoint()
-		got, err := k.s.Endpoint(k.ctx, k.ws, e.ID)
-		k.ok(err)
-		k.same("endpoint", got, e)
-		e.Disabled, e.FailingAt, e.Types = "gone", k.now, nil
-		k.ok(k.s.PutEndpoint(k.ctx, e))
-		list, err := k.s.Endpoints(k.ctx, k.ws)
-		k.ok(err)
-		k.same("replaced", list, []*store.Endpoint{e})
-		list, err = k.s.Endpoints(k.ctx, message.WorkspaceID{})
-		k.ok(err)
-		k.same("of all", list, []*store.Endpoint{e})
-		k.ok(k.s.DeleteEndpoint(k.ctx, k.ws, e.ID))
-		if _, err := k.s.Endpoint(k.ctx, k.ws, e.ID); !errors.Is(err, store.ErrNotFound) {
-			k.Errorf("deleted: %v", err)
-		}
-	}},
-	{"deliveries are claimed in log order with the event as logged", func(k *kit) {
-		e := k.endpoint()
-		for range 4 {
+func webhooksTests() []test {
+	return []test{
+		{"an endpoint is kept, replaced and deleted", func(k *kit) {
+			e := k.endpoint()
+			got, err := k.s.Endpoint(k.ctx, k.ws, e.ID)
+			k.ok(err)
+			k.same("endpoint", got, e)
+			e.Disabled, e.FailingAt, e.Types = "gone", k.now, nil
+			k.ok(k.s.PutEndpoint(k.ctx, e))
+			list, err := k.s.Endpoints(k.ctx, k.ws)
+			k.ok(err)
+			k.same("replaced", list, []*store.Endpoint{e})
+			list, err = k.s.Endpoints(k.ctx, message.WorkspaceID{})
+			k.ok(err)
+			k.same("of all", list, []*store.Endpoint{e})
+			k.ok(k.s.DeleteEndpoint(k.ctx, k.ws, e.ID))
+			if _, err := k.s.Endpoint(k.ctx, k.ws, e.ID); !errors.Is(err, store.ErrNotFound) {
+				k.Errorf("deleted: %v", err)
+			}
+		}},
+		{"deliveries are claimed in log order with the event as logged", func(k *kit) {
+			e := k.endpoint()
+			for range 4 {
+				k.story(1)
+			}
+			rows := k.enqueue(e.ID)
+			next, err := k.s.NextDelivery(k.ctx, e.ID)
+			k.ok(err)
+			k.same("next", next, k.now)
+			first := k.claim(e.ID, "a", k.now, 3)
+			k.same("first three", rowIDs(first), rowIDs(rows[:3]))
+			for i, r := range first {
+				k.same("event", r.Event, rows[i].Event)
+			}
+			k.same("the rest", rowIDs(k.claim(e.ID, "b", k.now, 3)), rowIDs(rows[3:]))
+			k.same("none left", rowIDs(k.claim(e.ID, "b", k.now, 3)), []message.DeliveryID(nil))
+		}},
+		{"rows already there are left alone", func(k *kit) {
+			e := k.endpoint()
 			k.story(1)
-		}
-		rows := k.enqueue(e.ID)
-		next, err := k.s.NextDelivery(k.ctx, e.ID)
-		k.ok(err)
-		k.same("next", next, k.now)
-		first := k.claim(e.ID, "a", k.now, 3)
-		k.same("first three", rowIDs(first), rowIDs(rows[:3]))
-		for i, r := range first {
-			k.same("event", r.Event, rows[i].Event)
-		}
-		k.same("the rest", rowIDs(k.claim(e.ID, "b", k.now, 3)), rowIDs(rows[3:]))
-		k.same("none left", rowIDs(k.claim(e.ID, "b", k.now, 3)), []message.DeliveryID(nil))
-	}},
-	{"rows already there are left alone", func(k *kit) {
-		e := k.endpoint()
-		k.story(1)
-		rows := k.enqueue(e.ID)
-		k.settle("a", store.WebhookDelivered, time.Time{}, k.claim(e.ID, "a", k.now, 1)...)
-		head, err := k.s.Head(k.ctx)
-		k.ok(err)
-		k.ok(k.s.Enqueue(k.ctx, "webhooks", head, rows))
-		k.same("nothing pending", rowIDs(k.claim(e.ID, "a", k.now, 1)), []message.DeliveryID(nil))
-	}},
-	{"one message's events go one after the other", func(k *kit) {
-		e := k.endpoint()
-		k.story(3)
-		k.story(1)
-		rows := k.enqueue(e.ID)
-		list := k.claim(e.ID, "a", k.now, 10)
-		k.same("heads", rowIDs(list), []message.DeliveryID{rows[0].ID, rows[3].ID})
-		k.settle("a", store.WebhookPending, k.now.Add(time.Hour), list[0])
-		k.same("still pending: none", rowIDs(k.claim(e.ID, "a", k.now, 10)), []message.DeliveryID(nil))
-		k.settle("a", store.WebhookDelivered, time.Time{}, list[1])
-		list = k.claim(e.ID, "a", k.now.Add(2*time.Hour), 10)
-		k.same("tried again", rowIDs(list), []message.DeliveryID{rows[0].ID})
-		if list[0].Tries != 1 || list[0].Status != 500 || list[0].Error != "e" || !list[0].LastAt.Equal(k.now) {
-			k.Errorf("row %+v", list[0])
-		}
-		k.settle("a", store.WebhookDelivered, time.Time{}, list...)
-		list = k.claim(e.ID, "a", k.now, 10)
-		k.same("the second", rowIDs(list), []message.DeliveryID{rows[1].ID})
-		k.settle("a", store.WebhookDead, time.Time{}, list...)
-		k.same("the third", rowIDs(k.claim(e.ID, "a", k.now, 10)), []message.DeliveryID{rows[2].ID})
-	}},
-	{"a lease expires and its owner's word counts no more", func(k *kit) {
-		e := k.endpoint()
-		k.story(1)
-		rows := k.enqueue(e.ID)
-		old := k.claim(e.ID, "a", k.now, 10)
-		k.same("leased", rowIDs(k.claim(e.ID, "b", k.now.Add(59*time.Second), 10)), []message.DeliveryID(nil))
-		k.same("expired", rowIDs(k.claim(e.ID, "b", k.now.Add(2*time.Minute), 10)), rowIDs(rows))
-		k.settle("a", store.WebhookDead, time.Time{}, old...)
-		list, err := k.s.DeliveryList(k.ctx, k.ws, e.ID, "", message.DeliveryID{}, 10)
-		k.ok(err)
-		k.same("still pending", list[0].State, store.WebhookPending)
-		k.settle("b", store.WebhookDelivered, time.Time{}, old...)
-		list, err = k.s.DeliveryList(k.ctx, k.ws, e.ID, "", message.DeliveryID{}, 10)
-		k.ok(err)
-		k.same("settled", list[0].State, store.WebhookDelivered)
-	}},
-	{"endpoints do not hold each other up, and no row is claimed twice", func(k *kit) {
-		a, b := k.endpoint(), k.endpoint()
-		for range 30 {
-			k.story(2)
-		}
-		rows := k.enqueue(a.ID, b.ID)
-		var mu sync.Mutex
-		seen := make(map[message.DeliveryID]int)
-		order := make(map[message.MessageID]int32)
-		gather(k, 4, func(i int) error {
-			owner := string(rune('a' + i))
-			for {
-				list, err := k.s.Claim(k.ctx, a.ID, owner, k.now, k.now.Add(time.Minute), 5)
-				if err != nil {
-					k.Error(err)
-					return err
-				}
-				if len(list) == 0 {
-					return nil
-				}
-				var tries []*store.WebhookTry
-				mu.Lock()
-				for _, r := range list {
-					seen[r.ID]++
-					if r.Event.Version <= order[r.Event.Message] {
-						k.Errorf("version %d after %d", r.Event.Version, order[r.Event.Message])
+			rows := k.enqueue(e.ID)
+			k.settle("a", store.WebhookDelivered, time.Time{}, k.claim(e.ID, "a", k.now, 1)...)
+			head, err := k.s.Head(k.ctx)
+			k.ok(err)
+			k.ok(k.s.Enqueue(k.ctx, "webhooks", head, rows))
+			k.same("nothing pending", rowIDs(k.claim(e.ID, "a", k.now, 1)), []message.DeliveryID(nil))
+		}},
+		{"one message's events go one after the other", func(k *kit) {
+			e := k.endpoint()
+			k.story(3)
+			k.story(1)
+			rows := k.enqueue(e.ID)
+			list := k.claim(e.ID, "a", k.now, 10)
+			k.same("heads", rowIDs(list), []message.DeliveryID{rows[0].ID, rows[3].ID})
+			k.settle("a", store.WebhookPending, k.now.Add(time.Hour), list[0])
+			k.same("still pending: none", rowIDs(k.claim(e.ID, "a", k.now, 10)), []message.DeliveryID(nil))
+			k.settle("a", store.WebhookDelivered, time.Time{}, list[1])
+			list = k.claim(e.ID, "a", k.now.Add(2*time.Hour), 10)
+			k.same("tried again", rowIDs(list), []message.DeliveryID{rows[0].ID})
+			if list[0].Tries != 1 || list[0].Status != 500 || list[0].Error != "e" || !list[0].LastAt.Equal(k.now) {
+				k.Errorf("row %+v", list[0])
+			}
+			k.settle("a", store.WebhookDelivered, time.Time{}, list...)
+			list = k.claim(e.ID, "a", k.now, 10)
+			k.same("the second", rowIDs(list), []message.DeliveryID{rows[1].ID})
+			k.settle("a", store.WebhookDead, time.Time{}, list...)
+			k.same("the third", rowIDs(k.claim(e.ID, "a", k.now, 10)), []message.DeliveryID{rows[2].ID})
+		}},
+		{"a lease expires and its owner's word counts no more", func(k *kit) {
+			e := k.endpoint()
+			k.story(1)
+			rows := k.enqueue(e.ID)
+			old := k.claim(e.ID, "a", k.now, 10)
+			k.same("leased", rowIDs(k.claim(e.ID, "b", k.now.Add(59*time.Second), 10)), []message.DeliveryID(nil))
+			k.same("expired", rowIDs(k.claim(e.ID, "b", k.now.Add(2*time.Minute), 10)), rowIDs(rows))
+			k.settle("a", store.WebhookDead, time.Time{}, old...)
+			list, err := k.s.DeliveryList(k.ctx, k.ws, e.ID, "", message.DeliveryID{}, 10)
+			k.ok(err)
+			k.same("still pending", list[0].State, store.WebhookPending)
+			k.settle("b", store.WebhookDelivered, time.Time{}, old...)
+			list, err = k.s.DeliveryList(k.ctx, k.ws, e.ID, "", message.DeliveryID{}, 10)
+			k.ok(err)
+			k.same("settled", list[0].State, store.WebhookDelivered)
+		}},
+		{"endpoints do not hold each other up, and no row is claimed twice", func(k *kit) {
+			a, b := k.endpoint(), k.endpoint()
+			for range 30 {
+				k.story(2)
+			}
+			rows := k.enqueue(a.ID, b.ID)
+			var mu sync.Mutex
+			seen := make(map[message.DeliveryID]int)
+			order := make(map[message.MessageID]int32)
+			gather(k, 4, func(i int) error {
+				owner := string(rune('a' + i))
+				for {
+					list, err := k.s.Claim(k.ctx, a.ID, owner, k.now, k.now.Add(time.Minute), 5)
+					if err != nil {
+						k.Error(err)
+						return err
 					}
-					order[r.Event.Message] = r.Event.Version
-					tries = append(tries, &store.WebhookTry{ID: r.ID, Endpoint: a.ID, At: k.now, State: store.WebhookDelivered, Status: 200})
+					if len(list) == 0 {
+						return nil
+					}
+					var tries []*store.WebhookTry
+					mu.Lock()
+					for _, r := range list {
+						seen[r.ID]++
+						if r.Event.Version <= order[r.Event.Message] {
+							k.Errorf("version %d after %d", r.Event.Version, order[r.Event.Message])
+						}
+						order[r.Event.Message] = r.Event.Version
+						tries = append(tries, &store.WebhookTry{ID: r.ID, Endpoint: a.ID, At: k.now, State: store.WebhookDelivered, Status: 200})
+					}
+					mu.Unlock()
+					if err := k.s.Settle(k.ctx, owner, tries); err != nil {
+						k.Error(err)
+						return err
+					}
 				}
-				mu.Unlock()
-				if err := k.s.Settle(k.ctx, owner, tries); err != nil {
-					k.Error(err)
-					return err
+			})
+			for _, r := range k.claim(a.ID, "z", k.now, 1000) { // what was promoted at the very end
+				seen[r.ID]++
+			}
+			for _, r := range rows {
+				if want := map[message.EndpointID]int{a.ID: 1}[r.Endpoint]; seen[r.ID] != want {
+					k.Errorf("claimed %d times, want %d", seen[r.ID], want)
 				}
 			}
-		})
-		for _, r := range k.claim(a.ID, "z", k.now, 1000) { // what was promoted at the very end
-			seen[r.ID]++
-		}
-		for _, r := range rows {
-			if want := map[message.EndpointID]int{a.ID: 1}[r.Endpoint]; seen[r.ID] != want {
-				k.Errorf("claimed %d times, want %d", seen[r.ID], want)
+			if n := len(k.claim(b.ID, "b", k.now, 1000)); n != 30 {
+				k.Errorf("%d of the other endpoint, want 30", n)
 			}
-		}
-		if n := len(k.claim(b.ID, "b", k.now, 1000)); n != 30 {
-			k.Errorf("%d of the other endpoint, want 30", n)
-		}
-	}},
-	{"deliveries are listed newest first and replayed", func(k *kit) {
-		e := k.endpoint()
-		for range 3 {
-			k.story(1)
-		}
-		rows := k.enqueue(e.ID)
-		list := k.claim(e.ID, "a", k.now, 10)
-		k.settle("a", store.WebhookDead, time.Time{}, list[:2]...)
-		k.settle("a", store.WebhookDelivered, time.Time{}, list[2])
-		page, err := k.s.DeliveryList(k.ctx, k.ws, e.ID, "", message.DeliveryID{}, 2)
-		k.ok(err)
-		k.same("newest first", rowIDs(page), []message.DeliveryID{rows[2].ID, rows[1].ID})
-		page, err = k.s.DeliveryList(k.ctx, k.ws, e.ID, "", page[1].ID, 2)
-		k.ok(err)
-		k.same("next page", rowIDs(page), []message.DeliveryID{rows[0].ID})
-		page, err = k.s.DeliveryList(k.ctx, k.ws, e.ID, store.WebhookDead, message.DeliveryID{}, 10)
-		k.ok(err)
-		k.same("dead", rowIDs(page), []message.DeliveryID{rows[1].ID, rows[0].ID})
-		n, err := k.s.Replay(k.ctx, k.ws, e.ID, []message.DeliveryID{rows[1].ID, k.id()}, time.Time{}, time.Time{}, k.now)
-		k.ok(err)
-		k.same("replayed by id", n, 1)
-		k.same("pending again", rowIDs(k.claim(e.ID, "a", k.now, 10)), []message.DeliveryID{rows[1].ID})
-		k.settle("a", store.WebhookDead, time.Time{}, rows[1])
-		n, err = k.s.Replay(k.ctx, k.ws, e.ID, nil, k.now.Add(-time.Minute), k.now.Add(time.Minute), k.now)
-		k.ok(err)
-		k.same("replayed by time", n, 3)
-		n, err = k.s.Replay(k.ctx, k.ws, e.ID, nil, k.now.Add(time.Minute), k.now.Add(time.Hour), k.now)
-		k.ok(err)
-		k.same("another time", n, 0)
-	}},
-	{"nothing is pending at an unknown endpoint", func(k *kit) {
-		next, err := k.s.NextDelivery(k.ctx, k.id())
-		k.ok(err)
-		if !next.IsZero() {
-			k.Error(next)
-		}
-		k.same("claim", rowIDs(k.claim(k.id(), "a", k.now, 10)), []message.DeliveryID(nil))
-	}},
+		}},
+		{"deliveries are listed newest first and replayed", func(k *kit) {
+			e := k.endpoint()
+			for range 3 {
+				k.story(1)
+			}
+			rows := k.enqueue(e.ID)
+			list := k.claim(e.ID, "a", k.now, 10)
+			k.settle("a", store.WebhookDead, time.Time{}, list[:2]...)
+			k.settle("a", store.WebhookDelivered, time.Time{}, list[2])
+			page, err := k.s.DeliveryList(k.ctx, k.ws, e.ID, "", message.DeliveryID{}, 2)
+			k.ok(err)
+			k.same("newest first", rowIDs(page), []message.DeliveryID{rows[2].ID, rows[1].ID})
+			page, err = k.s.DeliveryList(k.ctx, k.ws, e.ID, "", page[1].ID, 2)
+			k.ok(err)
+			k.same("next page", rowIDs(page), []message.DeliveryID{rows[0].ID})
+			page, err = k.s.DeliveryList(k.ctx, k.ws, e.ID, store.WebhookDead, message.DeliveryID{}, 10)
+			k.ok(err)
+			k.same("dead", rowIDs(page), []message.DeliveryID{rows[1].ID, rows[0].ID})
+			n, err := k.s.Replay(k.ctx, k.ws, e.ID, []message.DeliveryID{rows[1].ID, k.id()}, time.Time{}, time.Time{}, k.now)
+			k.ok(err)
+			k.same("replayed by id", n, 1)
+			k.same("pending again", rowIDs(k.claim(e.ID, "a", k.now, 10)), []message.DeliveryID{rows[1].ID})
+			k.settle("a", store.WebhookDead, time.Time{}, rows[1])
+			n, err = k.s.Replay(k.ctx, k.ws, e.ID, nil, k.now.Add(-time.Minute), k.now.Add(time.Minute), k.now)
+			k.ok(err)
+			k.same("replayed by time", n, 3)
+			n, err = k.s.Replay(k.ctx, k.ws, e.ID, nil, k.now.Add(time.Minute), k.now.Add(time.Hour), k.now)
+			k.ok(err)
+			k.same("another time", n, 0)
+		}},
+		{"nothing is pending at an unknown endpoint", func(k *kit) {
+			next, err := k.s.NextDelivery(k.ctx, k.id())
+			k.ok(err)
+			if !next.IsZero() {
+				k.Error(next)
+			}
+			k.same("claim", rowIDs(k.claim(k.id(), "a", k.now, 10)), []message.DeliveryID(nil))
+		}},
+	}
 }
