@@ -134,8 +134,11 @@ func checkVersion(ctx context.Context, q querier) error {
 			return err
 		}
 	}
-	if at != want {
-		return fmt.Errorf("%w: the database is at version %d, this program needs %d (run: parley migrate)", store.ErrSchema, at, want)
+	switch {
+	case at > want:
+		return fmt.Errorf("%w: it is at version %d and this program knows %d; use a newer Parley", store.ErrSchema, at, want)
+	case at < want:
+		return fmt.Errorf("%w: it is at version %d of %d; run `parley migrate`", store.ErrSchema, at, want)
 	}
 	return nil
 }

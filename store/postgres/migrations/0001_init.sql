@@ -212,7 +212,7 @@ CREATE TABLE parked (
     workspace  bytea   NOT NULL,
     connector  bytea   NOT NULL,
     keys       bytea[] NOT NULL,
-    inferred   bytea   NOT NULL,
+    inferred   bytea,
     at         bigint  NOT NULL,
     expires_at bigint  NOT NULL,
     day        integer NOT NULL,
