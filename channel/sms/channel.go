@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -109,6 +110,8 @@ func Open(config json.RawMessage, env channel.Env) (*Connector, error) {
 	if s.Throughput > 0 {
 		c.pace = rate.NewLimiter(rate.Limit(s.Throughput), max(1, int(s.Throughput/10)))
 	}
+	// Two runs must not give neighbouring texts the same reference.
+	c.ref.Store(rand.Uint32())
 	c.twins = newTwins(env.Now)
 	c.gather = newGatherer(c)
 	return c, nil

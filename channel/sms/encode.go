@@ -77,9 +77,7 @@ func (s *settings) submits(m *message.Outbound, text string, o gsm.Options, now 
 	if err != nil {
 		return nil, err
 	}
-	if s.Alphabet == "latin1" && !isLatin1(text) {
-		o.Encoding = gsm.UCS2
-	}
+	o = s.options(text, o)
 	split, err := gsm.Split(text, o)
 	if err != nil {
 		var long *gsm.TooLongError

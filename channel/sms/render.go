@@ -44,10 +44,10 @@ func (s *settings) render(c *message.Content, t *message.TemplateUse, purpose me
 		text += mention
 		r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "the stop mention is added"})
 	}
-	options := s.split()
+	options := s.options(text, s.split())
 	encoding, parts, _ := gsm.CountWith(text, options)
 	if plain, offered := gsm.Transliterate(text); offered && encoding == gsm.UCS2 {
-		_, fewer, _ := gsm.CountWith(plain, options)
+		_, fewer, _ := gsm.CountWith(plain, s.options(plain, s.split()))
 		if s.Transliterate {
 			text, encoding, parts = plain, gsm.GSM7, fewer
 			r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "characters outside the GSM alphabet are replaced by near ones"})
@@ -95,6 +95,15 @@ func (s *settings) split() gsm.Options {
 	}
 	for _, n := range s.Tables {
 		o.Languages = append(o.Languages, gsm.Language(n))
+	}
+	return o
+}
+
+// options adds to o what the text itself asks for: what the SMSC's Latin-1
+// lacks goes as UCS-2.
+func (s *settings) options(text string, o gsm.Options) gsm.Options {
+	if s.Alphabet == "latin1" && !isLatin1(text) {
+		o.Encoding = gsm.UCS2
 	}
 	return o
 }
