@@ -97,7 +97,7 @@ func (w *writer) tidy() {
 	}
 	w.since = 0
 	_, log, copied, err := w.c.checkpoint("NOOP")
-	if err != nil || log-copied < checkpointPages {
+	if err != nil || log-copied < w.s.options.copyAt {
 		return
 	}
 	k.busy.Store(true)

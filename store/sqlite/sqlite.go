@@ -34,6 +34,7 @@ type Options struct {
 	Group   int              // items after which a group is closed; 0 = 1,000
 	Cache   int              // page cache of the writer in KiB; 0 = 65,536
 
+	copyAt   int64 // pages in the write-ahead log after which it is copied; 0 = checkpointPages
 	pages    int64 // largest size of the file in pages, for tests of a full disk
 	readOnly bool  // let every write fail, for tests
 	weak     bool  // weaken durability after setting it, for tests
@@ -107,6 +108,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Cache <= 0 {
 		o.Cache = 65_536
+	}
+	if o.copyAt <= 0 {
+		o.copyAt = checkpointPages
 	}
 	return o
 }
