@@ -78,6 +78,7 @@ type Connector struct {
 	hexIDs  atomic.Uint32 // answers whose id can only be hex
 	allIDs  atomic.Uint32 // answers with an id
 	gather  *gatherer
+	unsure  unsure
 	twins   *twins
 	senders []atomic.Pointer[bind] // links that can submit; nil while down
 

@@ -64,6 +64,9 @@ type Config struct {
 	// ReceiptID says how receipts spell ids: "auto" (default), "same",
 	// "hex_resp_dec_receipt" or "dec_resp_hex_receipt".
 	ReceiptID string `json:"receipt_id"`
+	// Reference sends user_message_reference with texts of one part. An SMSC
+	// that puts it into receipts thereby settles texts whose answer was lost.
+	Reference bool `json:"reference"`
 	// InboundParts is "hold" (default: a part of a long inbound text is answered
 	// once the whole is stored) or "answer" (at once, for SMSCs that send one
 	// message at a time; a crash then loses a text whose parts were not all here).

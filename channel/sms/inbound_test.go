@@ -1,6 +1,7 @@
 package sms
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -148,6 +149,46 @@ func TestPartsAnsweredAtOnce(t *testing.T) {
 	}
 	if again.ID != first.ID || again.Content.Text != words(60) {
 		t.Errorf("%+v", again)
+	}
+}
+
+// A stop gives unanswered parts back, and keeps what was answered.
+func TestStopWithPartsInHand(t *testing.T) {
+	for mode, want := range map[string]smpp.Status{"hold": smpp.StatusTemporaryAppError, "answer": smpp.StatusOK} {
+		srv := serve(t, smpp.ServerConfig{})
+		c := open(t, config(srv, map[string]any{"inbound_parts": mode}))
+		s := newSink()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx, s) }()
+		await(t, srv.some)
+		answer := offer(t, srv, long(t, words(40), 5, gsm.UDH8)[0])
+		if mode == "answer" {
+			if status := await(t, answer); status != want {
+				t.Errorf("answered %v", status)
+			}
+		} else {
+			// The text behind it shows that the part has arrived.
+			offer(t, srv, &smpp.DeliverSM{Source: smpp.Address{TON: 1, Addr: person}, ShortMessage: []byte("x")})
+			await(t, s.events)
+		}
+		cancel()
+		if err := await(t, ended); err != nil {
+			t.Error(err)
+		}
+		if mode == "hold" {
+			if status := await(t, answer); status != want {
+				t.Errorf("answered %v", status)
+			}
+			if len(s.events) != 0 {
+				t.Error("a part given back was handed on as well")
+			}
+		} else if in := await(t, s.events).(*message.Inbound); string(in.Raw) != `{"parts":2,"missing_parts":[2]}` {
+			t.Errorf("%s", in.Raw)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

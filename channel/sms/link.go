@@ -21,6 +21,9 @@ const settled = 10 * time.Second
 // leaveTime is how long a link gets to end in good order.
 const leaveTime = 5 * time.Second
 
+// inboundWindow is how many deliver_sm of one link may wait to be stored.
+const inboundWindow = 10_000
+
 // A bind is one session of a link.
 type bind struct {
 	session *smpp.Session
@@ -165,7 +168,7 @@ func (c *Connector) client(mode smpp.Command, b *bind) smpp.ClientConfig {
 		Addr: c.s.addr, Dial: c.dial, TLS: c.s.tls, Mode: mode, BindTimeout: c.s.bindWait,
 		Bind: smpp.Bind{SystemID: c.s.SystemID, Password: c.s.Password.Reveal(), SystemType: c.s.SystemType},
 		SessionConfig: smpp.SessionConfig{
-			Window: c.s.Window, ResponseTimeout: c.s.response, EnquireInterval: c.s.enquire,
+			Window: c.s.Window, InboundWindow: inboundWindow, ResponseTimeout: c.s.response, EnquireInterval: c.s.enquire,
 			Handler: func(r *smpp.Request) { c.take(b, r) },
 			Stray:   func(_ *smpp.Session, r smpp.Response) { c.stray(b, r) },
 			Ended:   func(*smpp.Session, error) { b.ended.CompareAndSwap(0, c.now().UnixNano()) },

@@ -2,7 +2,11 @@ package sms
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
+	"net"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -231,6 +235,39 @@ func TestReceiptParts(t *testing.T) {
 			t.Errorf("%s: %s", setting, diff)
 		}
 	}
+}
+
+func TestTLS(t *testing.T) {
+	web := httptest.NewUnstartedServer(nil)
+	web.StartTLS()
+	defer web.Close()
+	srv := serve(t, smpp.ServerConfig{})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: web.TLS.Certificates})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	defer func() {
+		_ = ln.Close()
+		<-served
+	}()
+	srv.port = ln.Addr().(*net.TCPAddr).Port
+	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}))
+	t.Run("trusted", func(t *testing.T) {
+		c := open(t, config(srv, map[string]any{"tls": map[string]string{"ca": ca}}))
+		run(t, c, 1)
+		if f := c.Probe(t.Context()); !f[0].OK || !f[1].OK {
+			t.Errorf("%+v", f)
+		}
+	})
+	t.Run("not trusted", func(t *testing.T) {
+		c := open(t, config(srv, map[string]any{"tls": map[string]string{}}))
+		s := run(t, c, 0)
+		if h := await(t, s.health); h.Up || h.Fault == nil || h.Fault.Kind != message.Misconfigured || h.Fault.Code != "tls" {
+			t.Errorf("%+v", h)
+		}
+	})
 }
 
 func TestThroughputCountsParts(t *testing.T) {

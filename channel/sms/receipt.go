@@ -20,6 +20,9 @@ func (c *Connector) receipt(d *smpp.DeliverSM, r *smpp.Receipt) *message.Receipt
 		Text:   clean(r.Text),
 	}
 	e.ID, e.Alt = c.spellings(clean(r.ID))
+	if ref, ok := d.TLVs.Uint(smpp.TagUserMessageReference); ok && c.s.Reference {
+		e.Echo = c.unsure.find(uint16(ref), d.Source.Addr)
+	}
 	if e.Status == message.ReceiptFailed || e.Status == message.ReceiptExpired {
 		e.Fault = c.s.receiptFault(r)
 	}

@@ -200,6 +200,32 @@ func TestMagicRecipients(t *testing.T) {
 	}
 }
 
+// The answer is lost, yet the receipt says which text it is about.
+func TestReferenceSettles(t *testing.T) {
+	o := operate(t, smsc.Options{}, map[string]any{"reference": true})
+	for _, m := range fault.Magic() {
+		if m.SMS.Kind != fault.Hang && m.SMS.Kind != fault.Garbage {
+			continue
+		}
+		number := fault.Number(m.Code, 0)
+		if _, err := o.c.Send(t.Context(), to(number, "hello")); err == nil {
+			t.Fatalf("%s: accepted", m.Name)
+		}
+		r, ok := o.next(t).(*message.Receipt)
+		if !ok || r.Status != message.ReceiptDelivered || r.To.ID != "+"+number || r.Echo != "e" {
+			t.Errorf("%s: %+v", m.Name, r)
+		}
+	}
+	// Another text that was answered: its receipt has nothing to settle.
+	a, err := o.c.Send(t.Context(), to("33612345678", "hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := o.next(t).(*message.Receipt); !ok || r.ID != a.Parts[0] {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestLinksCut(t *testing.T) {
 	o := operate(t, smsc.Options{}, nil)
 	for len(o.up) > 0 {

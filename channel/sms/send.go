@@ -35,6 +35,11 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 	if err := c.wait(ctx, len(parts)); err != nil {
 		return message.Accepted{}, err
 	}
+	var ref uint16
+	if c.s.Reference && len(parts) == 1 && m.Echo != "" {
+		ref = c.unsure.keep(parts[0].Destination.Addr, m.Echo)
+		parts[0].TLVs = append(parts[0].TLVs, smpp.TagUserMessageReference.Uint16(ref))
+	}
 	a := &attempt{c: c, b: b, echo: m.Echo, waiting: len(parts), done: make(chan struct{}), answers: make([]answer, len(parts))}
 	for i := range parts {
 		if err := b.session.Submit(ctx, &parts[i], a.part(i)); err != nil {
@@ -50,7 +55,11 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 	case <-ctx.Done():
 		a.leave(ctx.Err())
 	}
-	return a.result(parts)
+	accepted, err := a.result(parts)
+	if ref != 0 {
+		c.unsure.settle(ref, err)
+	}
+	return accepted, err
 }
 
 // wait keeps parts to the throughput of the account.
@@ -60,7 +69,10 @@ func (c *Connector) wait(ctx context.Context, parts int) error {
 	}
 	for range parts {
 		if err := c.pace.Wait(ctx); err != nil {
-			return &message.Fault{Kind: message.Transient, Scope: message.ScopeConnector, Certain: true, Code: "pace", Title: "no room in the throughput of the account", Cause: err}
+			if ended := ctx.Err(); ended != nil {
+				return sendFault(&smpp.UnansweredError{Cause: ended})
+			}
+			return &message.Fault{Kind: message.Throttled, Scope: message.ScopeConnector, Certain: true, Code: "pace", Title: "no room in the throughput of the account", Cause: err}
 		}
 	}
 	return nil

@@ -159,38 +159,42 @@ func inboundVector(t *testing.T, a *txtar.Archive) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := json.MarshalIndent(read(t, c, raw), "", "  ")
-		if err != nil {
-			t.Fatal(err)
+		switch e := read(t, c, raw).(type) {
+		case *message.Receipt:
+			fmt.Fprintf(&b, "receipt %v\nid %q %q\nto %s %s\nfrom %q\ntext %q\n", e.Status, e.ID, e.Alt, e.To.Channel, e.To.ID, e.From, e.Text)
+			if f := e.Fault; f != nil {
+				fmt.Fprintf(&b, "fault %v %v certain=%v unmapped=%v %q %q\n", f.Kind, f.Scope, f.Certain, f.Unmapped, f.Code, f.Title)
+			}
+		case *message.Inbound:
+			fmt.Fprintf(&b, "inbound %s\nid %q\nfrom %s %s\nto %q\nat %v\ntext %q\nraw %s\n", e.Type, e.ID, e.From.Channel, e.From.ID, e.To, e.At, e.Content.Text, e.Raw)
+		default:
+			t.Errorf("no event: %x", raw)
 		}
-		fmt.Fprintf(&b, "%s\n", e)
 	}
 	return b.String()
 }
 
 // read gives what one PDU says, without a session.
 func read(tb testing.TB, c *Connector, raw []byte) message.Event {
-	p, err := smpp.Decode(raw)
+	pdu, err := smpp.Decode(raw)
 	if err != nil {
 		return nil
 	}
-	d, ok := p.Body.(*smpp.DeliverSM)
+	d, ok := pdu.Body.(*smpp.DeliverSM)
 	if !ok {
 		return nil
 	}
 	if r, ok := d.Receipt(); ok {
 		return c.receipt(d, &r)
 	}
-	piece := dissect(d)
-	pieces := []piece0{piece}
-	if piece.total > 1 {
-		pieces = make([]piece0, piece.total)
-		pieces[piece.number-1] = piece
+	p := dissect(d)
+	pieces := []piece{p}
+	if p.total > 1 {
+		pieces = make([]piece, p.total)
+		pieces[p.number-1] = p
 	}
 	return c.inbound(d, c.twins.find(d, &bind{}).id, pieces)
 }
-
-type piece0 = piece
 
 // Whatever an SMSC sends becomes text that stores take, and never a panic.
 func FuzzDeliver(f *testing.F) {
