@@ -78,7 +78,7 @@ func (c *Connector) Run(ctx context.Context, sink channel.Sink) error {
 // Ready reports whether at least one link can carry a message now.
 func (c *Connector) Ready() bool {
 	for i := range c.senders {
-		if c.senders[i].Load() != nil {
+		if b := c.senders[i].Load(); b != nil && b.session.Err() == nil {
 			return true
 		}
 	}
@@ -221,7 +221,7 @@ func (c *Connector) pick(to string) *bind {
 	}
 	n := uint32(len(c.senders))
 	for i := range n {
-		if b := c.senders[(hash%n+i)%n].Load(); b != nil {
+		if b := c.senders[(hash%n+i)%n].Load(); b != nil && b.session.Err() == nil {
 			return b
 		}
 	}

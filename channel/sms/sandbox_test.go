@@ -178,8 +178,10 @@ func TestMagicRecipients(t *testing.T) {
 		a, err := o.c.Send(t.Context(), to(fault.Number(m.Code, 0), "hello"))
 		var f *message.Fault
 		failed := errors.As(err, &f)
-		for failed && f.Code == "not_ready" {
-			o.wait(t)
+		for failed && (f.Code == "not_ready" || f.Code == "link" && f.Certain) {
+			if f.Code == "not_ready" {
+				o.wait(t)
+			}
 			a, err = o.c.Send(t.Context(), to(fault.Number(m.Code, 0), "hello"))
 			failed = errors.As(err, &f)
 		}
