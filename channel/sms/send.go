@@ -102,7 +102,15 @@ func (a *attempt) part(i int) func(smpp.Response, error) {
 }
 
 // settle notes the answer to a part. It runs in the session's reader.
+//
+// The answer to a message of one part can still settle what the engine holds
+// for unknown, so one that came too late is told as a receipt.
 func (a *attempt) settle(i int, r smpp.Response, err error) {
+	lone := len(a.answers) == 1 && a.echo != ""
+	var unanswered *smpp.UnansweredError
+	if lone && errors.As(err, &unanswered) && unanswered.Left && unanswered.Sequence != 0 {
+		a.b.remember(unanswered.Sequence, a.echo)
+	}
 	a.mu.Lock()
 	gone := a.gone
 	if !gone {
@@ -112,17 +120,8 @@ func (a *attempt) settle(i int, r smpp.Response, err error) {
 		}
 	}
 	a.mu.Unlock()
-	if len(a.answers) > 1 || a.echo == "" {
-		return
-	}
-	// The answer to a message of one part can still settle what the engine
-	// holds for unknown.
-	var unanswered *smpp.UnansweredError
-	switch {
-	case gone && err == nil:
+	if lone && gone && err == nil {
 		a.c.tellLate(a.echo, r)
-	case errors.As(err, &unanswered) && unanswered.Left && unanswered.Sequence != 0:
-		a.b.remember(unanswered.Sequence, a.echo)
 	}
 }
 
