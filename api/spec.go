@@ -83,8 +83,12 @@ var tags = []*huma.Tag{
 	{Name: "Workspace", Description: "Settings, API keys and costs."},
 }
 
-// schemaName names schemas by their Go type, without generics' brackets.
+// schemaName names schemas by their Go type, without generics' brackets. A
+// template as it was filled is another type than the one requests write.
 func schemaName(t reflect.Type, hint string) string {
+	if t == reflect.TypeFor[message.TemplateUse]() || t == reflect.TypeFor[*message.TemplateUse]() {
+		return "FilledTemplate"
+	}
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
