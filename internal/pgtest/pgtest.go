@@ -265,11 +265,7 @@ func (s *Server) Database(t testing.TB) string {
 	name := fmt.Sprintf("test_%d", s.number.Add(1))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	err := s.admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy")
-	if err != nil {
-		err = s.admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template)
-	}
-	if err != nil {
+	if err := s.admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
