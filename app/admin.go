@@ -2,16 +2,19 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
 
@@ -31,6 +34,8 @@ func (a *App) startAdmin() error {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /audit", a.audit)
+	mux.HandleFunc("POST /backup", a.backup)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
@@ -44,6 +49,83 @@ func (a *App) startAdmin() error {
 	}()
 	a.undo.add("admin", func(context.Context) error { return srv.Close() })
 	return nil
+}
+
+// A WorkspaceAudit is the balance of one workspace.
+type WorkspaceAudit struct {
+	ID       message.WorkspaceID `json:"id"`
+	Name     string              `json:"name"`
+	Books    BooksJSON           `json:"books"`
+	Problems []string            `json:"problems"`
+}
+
+// BooksJSON is store.Books with words for states.
+type BooksJSON struct {
+	Accepted  int64            `json:"accepted"`
+	States    map[string]int64 `json:"states"`
+	Ready     int64            `json:"ready"`
+	Waiting   int64            `json:"waiting"`
+	Lost      int64            `json:"lost"`
+	OpenRefs  int64            `json:"open_receipts"`
+	Parked    int64            `json:"parked_receipts"`
+	Callbacks int64            `json:"callbacks"`
+	SetAside  int64            `json:"callbacks_set_aside"`
+	Received  int64            `json:"received"`
+	Charges   int64            `json:"charges"`
+	Webhooks  map[string]int64 `json:"webhook_deliveries"`
+	Events    int64            `json:"events"`
+	Orphans   int64            `json:"orphans"`
+}
+
+// AuditAll balances the books of every workspace.
+func AuditAll(ctx context.Context, s store.Store) ([]WorkspaceAudit, error) {
+	rooms, err := s.WorkspaceList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]WorkspaceAudit, 0, len(rooms))
+	for _, w := range rooms {
+		b, err := s.Books(ctx, w.ID)
+		if err != nil {
+			return nil, err
+		}
+		one := WorkspaceAudit{ID: w.ID, Name: w.Name, Problems: Audit(b), Books: BooksJSON{
+			Accepted: b.Accepted, States: make(map[string]int64, len(b.States)), Ready: b.Ready, Waiting: b.Waiting, Lost: b.Lost,
+			OpenRefs: b.OpenRefs, Parked: b.Parked, Callbacks: b.Callbacks, SetAside: b.SetAside, Received: b.Received,
+			Charges: b.Charges, Webhooks: b.Webhooks, Events: b.Events, Orphans: b.Orphans,
+		}}
+		for state, n := range b.States {
+			one.Books.States[state.String()] = n
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+func (a *App) audit(w http.ResponseWriter, r *http.Request) {
+	rooms, err := AuditAll(r.Context(), a.Store)
+	if err != nil {
+		a.log.Error("audit failed", "error", err)
+		http.Error(w, "the store cannot be read", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"workspaces": rooms}) // the client may be gone
+}
+
+// backup writes a copy of the database to a path on this machine.
+func (a *App) backup(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Query().Get("path")
+	if !filepath.IsAbs(path) {
+		http.Error(w, "path must be absolute", http.StatusBadRequest)
+		return
+	}
+	if err := a.Store.Backup(r.Context(), path); err != nil {
+		a.log.Error("backup failed", "error", err)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // books shows what the ledger's readers and the engine counted.

@@ -91,8 +91,10 @@ type Engine struct {
 	finish finisher
 	owner  owner
 
-	ctx     context.Context // ends when Stop has waited long enough
+	ctx     context.Context // ends when everything is stored and stopped
 	cancel  context.CancelFunc
+	wire    context.Context // of attempts on the wire: ends when Stop has waited long enough
+	cut     context.CancelFunc
 	intake  atomic.Bool // true while work is taken in
 	started atomic.Bool
 	workers sync.WaitGroup
@@ -130,6 +132,7 @@ func New(o Options) (*Engine, error) {
 		e.types[o.Types[i].Kind] = &o.Types[i]
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.wire, e.cut = context.WithCancel(e.ctx)
 	e.refs.init(o.Shards * o.Cache)
 	for range o.Shards {
 		e.shards = append(e.shards, newShard(e))
@@ -181,7 +184,10 @@ func (e *Engine) Stop(ctx context.Context) error {
 	select {
 	case <-waited:
 	case <-ctx.Done():
+		// Their outcome is not known: it is stored as that.
 		err = ctx.Err()
+		e.cut()
+		<-waited
 	}
 	e.owner.closeConnectors()
 	for _, s := range e.shards {

@@ -36,7 +36,7 @@ import (
 // A world is an engine on a real SQLite store, with the sandbox's WhatsApp and
 // SMSC on real sockets.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	ctx      context.Context
 	store    store.Store
 	rooms    *workspace.Registry
@@ -50,7 +50,9 @@ type world struct {
 	sms      message.SenderID
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { t.Helper(); return newWorldTB(t) }
+
+func newWorldTB(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, ctx: t.Context()}
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
@@ -58,7 +60,7 @@ func newWorld(t *testing.T) *world {
 	now := handset.Duration(0)
 	sb, err := sandbox.New(sandbox.Options{
 		Seed: 1, Now: time.Now,
-		WhatsApp: wa.Options{Templates: []wa.Template{ttlTemplate(2), ttlTemplate(60)}},
+		WhatsApp: wa.Options{Hang: 2 * time.Second, Templates: []wa.Template{ttlTemplate(2), ttlTemplate(60)}},
 		SMSC:     smsc.Options{Accounts: []smsc.Account{{SystemID: smsc.DefaultSystemID, Password: smsc.DefaultPassword, Senders: []string{"38123"}}}},
 		Handsets: handset.Options{Defaults: handset.Change{AutoRead: &yes, ReadAfter: &now}},
 	})
@@ -133,7 +135,7 @@ func (w *world) configure() {
 		"base_url": w.sandbox.WhatsAppURL(), "phone_number_id": wa.DefaultNumber, "waba_id": wa.DefaultWABA,
 		"token": wa.DefaultToken, "app_secret": wa.DefaultAppSecret, "verify_token": wa.DefaultVerifyToken, "throughput": 1000,
 	})
-	w.smpp = put("smpp", map[string]any{"host": host, "port": n, "system_id": smsc.DefaultSystemID, "password": smsc.DefaultPassword, "response_timeout_seconds": 1})
+	w.smpp = put("smpp", map[string]any{"host": host, "port": n, "system_id": smsc.DefaultSystemID, "password": smsc.DefaultPassword, "response_timeout_seconds": 1, "window": 200})
 	sender := func(ch message.Channel, address string, c message.ConnectorID) message.SenderID {
 		s, err := w.rooms.PutSender(w.ctx, &store.Sender{Workspace: w.ws, Channel: ch, Address: address, Display: address, Connectors: []message.ConnectorID{c}, CreatedAt: time.Now()})
 		must(w.t, err)
@@ -217,14 +219,14 @@ func (w *world) send(r *engine.Request) *engine.Answer {
 	return a
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {
 	w.t.Log(strings.TrimSpace(string(b)))

@@ -34,7 +34,8 @@ type lane struct {
 	spilled  [lanePriorities]bool              // the store holds more than the queue
 	fetched  [lanePriorities]message.MessageID // where the last fetch ended
 	inflight int
-	limit    int
+	limit    int           // attempts begun and not answered
+	wire     chan struct{} // a place for each attempt on the wire
 	bucket   pace.Bucket
 	pairs    map[[16]byte]*pace.Bucket
 	pairBy   channel.Limits
@@ -93,6 +94,10 @@ func newLane(e *Engine, a *account) *lane {
 	if l.limit <= 0 {
 		l.limit = 64
 	}
+	l.wire = make(chan struct{}, l.limit)
+	// Attempts that wait for their commit are many more than those on the wire,
+	// and still no more than the account sends in about a second.
+	l.limit = min(4*l.limit, max(l.limit, 2000))
 	for i := range l.spilled {
 		l.spilled[i] = true // whatever the store holds comes first
 	}

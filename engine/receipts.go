@@ -20,6 +20,9 @@ const sealParked = "parked"
 // outcome of any send can take, within the 7 days of law 8.
 const parkFor = 24 * time.Hour
 
+// matchAfter is how long a receipt nobody knows waits for its send's answer.
+const matchAfter = 3 * time.Millisecond
+
 // A group calls done once all its members have reported.
 type group struct {
 	left atomic.Int32
@@ -85,11 +88,9 @@ func (e *Engine) receipt(a *account, r *message.Receipt, done func(error)) {
 	for _, alt := range r.Alt {
 		keys = append(keys, room.Keys.Ref(a.id, alt))
 	}
-	for _, k := range keys {
-		if ref, ok := e.refs.get(store.RefName{Connector: a.id, Key: k}); ok {
-			e.settleRef(a, ref, r, false, done)
-			return
-		}
+	if ref, ok := e.refs.any(a.id, keys); ok {
+		e.settleRef(a, ref, r, false, done)
+		return
 	}
 	e.match.add(lookup{a: a, r: r, keys: keys, done: done})
 }
@@ -114,7 +115,7 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 			if len(at.Parts) == 0 && r.ID != "" {
 				// The answer never came: this is how we learn the provider's id.
 				if p, err := t.who(); err == nil {
-					at.Parts = e.parts(t, a, p, []string{r.ID})
+					at.Parts = e.parts(a, p, d.ID, []string{r.ID})
 				}
 			}
 			t.moved(flow.Receipt(&e.policy, d, w, part, r, t.now))
@@ -158,11 +159,16 @@ func (c *refCache) drop(n store.RefName) {
 	c.mu.Unlock()
 }
 
-func (c *refCache) get(n store.RefName) (store.OpenRef, bool) {
+// any gives the ref of the first key that is known.
+func (c *refCache) any(id message.ConnectorID, keys []message.RefKey) (store.OpenRef, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, ok := c.refs[n]
-	return r, ok
+	for _, k := range keys {
+		if r, ok := c.refs[store.RefName{Connector: id, Key: k}]; ok {
+			return r, true
+		}
+	}
+	return store.OpenRef{}, false
 }
 
 // A lookup is a receipt whose message is not known in memory.
@@ -214,6 +220,11 @@ func (m *matcher) run() {
 		case <-m.e.ctx.Done():
 			return
 		}
+		// The answer to the send that a receipt is about is often a moment away:
+		// looking a little later spares parking it.
+		if !m.e.pause(matchAfter) {
+			return
+		}
 		for {
 			m.mu.Lock()
 			n := min(len(m.queue), batch)
@@ -244,6 +255,10 @@ func (m *matcher) match(ls []lookup) {
 	items := make([]*store.Lookup, 0, len(ls))
 	of := make([]lookup, 0, len(ls))
 	for _, l := range ls {
+		if ref, ok := m.e.refs.any(l.a.id, l.keys); ok {
+			m.e.settleRef(l.a, ref, l.r, false, l.done)
+			continue
+		}
 		item, err := m.e.lookup(l)
 		if err != nil {
 			l.done(err)
@@ -308,11 +323,9 @@ func (e *Engine) unpark(p *store.Parked) {
 			e.log.Warn("parked receipt not cleared", "error", err)
 		}
 	}
-	for _, k := range p.Keys {
-		if ref, ok := e.refs.get(store.RefName{Connector: p.Connector, Key: k}); ok {
-			e.settleRef(a, ref, r, false, done)
-			return
-		}
+	if ref, ok := e.refs.any(p.Connector, p.Keys); ok {
+		e.settleRef(a, ref, r, false, done)
+		return
 	}
 	// Rematch finds it again in a moment.
 }

@@ -86,9 +86,11 @@ func (e *Engine) send(l *lane, j *job, out *message.Outbound, w flow.Which, p *c
 	e.sends.Add(1)
 	go func() {
 		defer e.sends.Done()
-		ctx, cancel := context.WithTimeout(e.ctx, sendTimeout)
+		l.wire <- struct{}{}
+		ctx, cancel := context.WithTimeout(e.wire, sendTimeout)
 		acc, err := l.acc.conn.Send(ctx, out)
 		cancel()
+		<-l.wire
 		f := fault(err)
 		e.outcome(l, j, p, w, acc, f)
 	}()
@@ -115,9 +117,12 @@ func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc m
 			e.log.Warn("unmapped provider code", "connector", l.acc.id, "code", f.Code)
 		}
 	}
+	// The refs are known in memory before the receipt can be looked for: told
+	// after this, it is joined in the same write.
+	parts := e.parts(l.acc, p, j.id, acc.Parts)
+	e.known(l.acc, j, w, parts)
 	l.release(j, f == nil)
 	e.tell(input{ws: j.ws, id: j.id, act: func(t *turn) {
-		parts := e.parts(t, l.acc, p, acc.Parts)
 		var mv flow.Move
 		if f != nil && f.Certain && f.Kind == message.Transient && errors.Is(f.Cause, context.Canceled) {
 			mv = flow.NotSent(&e.policy, t.r.d, w, flow.ReasonRetry, t.now)
@@ -130,7 +135,7 @@ func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc m
 }
 
 // parts seals and keys the provider's ids.
-func (e *Engine) parts(t *turn, a *account, p *contact.Person, ids []string) []message.Part {
+func (e *Engine) parts(a *account, p *contact.Person, id message.MessageID, ids []string) []message.Part {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -139,13 +144,26 @@ func (e *Engine) parts(t *turn, a *account, p *contact.Person, ids []string) []m
 		return nil
 	}
 	parts := make([]message.Part, len(ids))
-	for i, id := range ids {
-		parts[i].Key = room.Keys.Ref(a.id, id)
-		if sealed, err := p.Seal(sealRef, t.r.d.ID, []byte(id)); err == nil {
+	for i, ref := range ids {
+		parts[i].Key = room.Keys.Ref(a.id, ref)
+		if sealed, err := p.Seal(sealRef, id, []byte(ref)); err == nil {
 			parts[i].Ref = sealed // an erased person's ids are kept by hash alone
 		}
 	}
 	return parts
+}
+
+// known puts an attempt's refs where receipts look first.
+func (e *Engine) known(a *account, j *job, w flow.Which, parts []message.Part) {
+	if a.typ.Receipts.Echo {
+		return
+	}
+	for i, part := range parts {
+		e.refs.put(store.OpenRef{
+			RefName: store.RefName{Connector: a.id, Key: part.Key}, Workspace: j.ws, Message: j.id,
+			Step: uint8(w.Step), Attempt: uint16(w.Attempt), Part: uint8(i),
+		})
+	}
 }
 
 // openRefs makes the parts of an attempt findable by the provider's ids, where

@@ -70,7 +70,9 @@ func TestLateDeliveryIsSuperseded(t *testing.T) {
 	if !a.Plan[0].LateRisk {
 		t.Error("the plan does not warn of a late delivery")
 	}
-	v := w.until(a.ID, "superseded", func(d *message.Delivery) bool { return d.Steps[0].State == message.StepSuperseded || d.Steps[0].State == message.StepSent })
+	v := w.until(a.ID, "superseded", func(d *message.Delivery) bool {
+		return d.Steps[0].State == message.StepSuperseded || d.Steps[0].State == message.StepSent
+	})
 	_ = v
 }
 

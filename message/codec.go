@@ -33,7 +33,8 @@ func (d *Delivery) AppendTrack(b []byte) []byte {
 }
 
 // ReadTrack fills d from what AppendTrack wrote. It fails with ErrBadTrack on
-// anything else and never reads past b.
+// anything else, words that no code knows included, and never reads past b. Its
+// memory is bounded by a small multiple of len(b).
 func (d *Delivery) ReadTrack(b []byte) error {
 	if len(b) == 0 || b[0] != trackVersion {
 		return ErrBadTrack
@@ -49,17 +50,25 @@ func (d *Delivery) ReadTrack(b []byte) error {
 	d.Reason = r.text()
 	d.Limit = r.money()
 	d.Steps = nil
-	if n := r.count(); n > 0 {
+	if n := r.count(minStep); n > 0 {
 		d.Steps = make([]Step, n)
 		for i := range d.Steps {
 			r.step(&d.Steps[i])
 		}
 	}
-	if r.bad || len(r.b) != 0 {
+	if r.bad || len(r.b) != 0 || d.Current < -1 || d.Current > len(d.Steps) || d.Satisfied < 0 || d.Satisfied > len(d.Steps) {
 		return ErrBadTrack
 	}
 	return nil
 }
+
+// The fewest bytes a step, an attempt and a part can take: what bounds the
+// memory that damaged bytes can ask for.
+const (
+	minStep    = 22
+	minAttempt = 17
+	minPart    = 18
+)
 
 type encoder struct{ b []byte }
 
@@ -176,7 +185,7 @@ func (r *decoder) byte() byte {
 	}
 	return 0
 }
-func (r *decoder) bool() bool   { return r.byte() == 1 }
+func (r *decoder) bool() bool   { return r.word(1) == 1 }
 func (r *decoder) blob() []byte { return append([]byte(nil), r.take(r.size())...) }
 func (r *decoder) text() string { return string(r.take(r.size())) }
 
@@ -190,11 +199,28 @@ func (r *decoder) size() int {
 	return int(v)
 }
 
-// count reads the number of things that follow: each takes a byte at least.
-func (r *decoder) count() int { return r.size() }
+// count reads the number of things that follow, each of least bytes or more.
+func (r *decoder) count(least int) int {
+	n := r.size()
+	if n > len(r.b)/least {
+		r.fail()
+		return 0
+	}
+	return n
+}
+
+// word reads a word of a list that ends with last.
+func (r *decoder) word(last byte) byte {
+	b := r.byte()
+	if b > last {
+		r.fail()
+		return 0
+	}
+	return b
+}
 
 func (r *decoder) id() (v [16]byte) {
-	if r.byte() == 1 {
+	if r.bool() {
 		copy(v[:], r.take(16))
 	}
 	return v
@@ -225,7 +251,7 @@ func (r *decoder) step(s *Step) {
 	s.Next.NotDelivered = time.Duration(r.int())
 	s.Next.NotRead = time.Duration(r.int())
 	s.Next.NotReplied = time.Duration(r.int())
-	s.State = StepState(r.byte())
+	s.State = StepState(r.word(byte(StepRevoked)))
 	s.Reason = r.text()
 	s.Detail = r.text()
 	s.ValidFor = time.Duration(r.int())
@@ -238,7 +264,7 @@ func (r *decoder) step(s *Step) {
 	s.Estimate = r.money()
 	s.Segments = int(r.int())
 	s.Expect = time.Duration(r.int())
-	n := r.count()
+	n := r.count(minAttempt)
 	if n == 0 {
 		return
 	}
@@ -247,20 +273,20 @@ func (r *decoder) step(s *Step) {
 		a := &s.Attempts[i]
 		a.Connector = r.id()
 		a.Fence = r.int()
-		a.Outcome = Outcome(r.byte())
+		a.Outcome = Outcome(r.word(byte(NotSent)))
 		for _, t := range [...]*time.Time{&a.StartedAt, &a.AnsweredAt, &a.SentAt, &a.DeliveredAt, &a.ReadAt, &a.FailedAt} {
 			*t = r.time()
 		}
-		a.Fault = FaultKind(r.byte())
+		a.Fault = FaultKind(r.word(byte(Misconfigured)))
 		a.Code = r.text()
 		a.Title = r.text()
 		a.Inferred = r.bool()
-		if p := r.count(); p > 0 {
+		if p := r.count(minPart); p > 0 {
 			a.Parts = make([]Part, p)
 			for j := range a.Parts {
 				a.Parts[j].Ref = r.blob()
 				copy(a.Parts[j].Key[:], r.take(16))
-				a.Parts[j].State = ReceiptStatus(r.byte())
+				a.Parts[j].State = ReceiptStatus(r.word(byte(ReceiptUnknown)))
 			}
 		}
 		a.Price = r.money()

@@ -38,6 +38,17 @@ func (k FaultKind) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (k FaultKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *FaultKind) UnmarshalText(b []byte) error {
+	for i, name := range faultNames {
+		if name == string(b) {
+			*k = FaultKind(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("not a fault kind")
+}
+
 // A Scope says how far a fault reaches.
 type Scope uint8
 
@@ -72,7 +83,7 @@ type Fault struct {
 	Title      string        // the provider's own short title; never personal
 	Unmapped   bool          // the code is in no table: the class was guessed
 	Request    string        // provider's request id, for its support
-	Cause      error         // for logs of the owner only; may be nil
+	Cause      error         `json:"-"` // for logs of the owner only; may be nil
 }
 
 // Error implements error. It never contains content or addresses.

@@ -152,7 +152,7 @@ func Join(s StepState, f Fact, satisfied bool) StepState {
 			return StepSent
 		}
 	case FactRefused:
-		if s.Open() {
+		if s.Open() || s == StepUnconfirmed {
 			return StepFailed
 		}
 	case FactExpired:

@@ -11,19 +11,22 @@ import (
 func Answer(p *Policy, d *message.Delivery, w Which, parts []message.Part, f *message.Fault, now time.Time) Move {
 	m := move(p, d, now)
 	a := m.attempt(w)
-	if a == nil {
-		return Move{}
+	if a == nil || !a.AnsweredAt.IsZero() {
+		return Move{} // there is one answer; told again after a retried commit, it is no news
 	}
-	if a.AnsweredAt.IsZero() {
-		a.AnsweredAt = now
-	}
+	a.AnsweredAt = now
 	if len(parts) > 0 && len(a.Parts) == 0 {
 		a.Parts = parts
 	}
 	m.m.Changed = true
 	switch {
 	case f == nil:
-		a.Outcome = message.Taken
+		if a.Outcome == message.Started || a.Outcome == message.Uncertain {
+			a.Outcome = message.Taken
+		}
+		if !a.FailedAt.IsZero() && a.SentAt.IsZero() {
+			a.SentAt = now // a receipt of its failure was quicker than the answer
+		}
 		m.fact(w, message.FactAccepted, now, "")
 	case !f.Certain:
 		m.note(a, f)
@@ -83,32 +86,29 @@ func (m *mover) note(a *message.Attempt, f *message.Fault) {
 func (m *mover) again(step int, reason string) {
 	m.m.Changed = true
 	s := &m.d.Steps[step]
-	if m.d.Satisfied > 0 || m.d.State.Ended() {
-		s.State, s.Reason = message.StepCancelled, ReasonDelivered
-		if m.d.Satisfied == 0 {
-			s.State, s.Reason = message.StepExpired, ReasonExpired
-		}
-		return
+	switch {
+	case !s.State.Open():
+		// A receipt was quicker and knows better.
+	case m.d.Satisfied > 0:
+		m.step(step, message.StepCancelled, ReasonDelivered)
+	case m.past(m.d.ExpiresAt) || m.d.State == message.Expired:
+		m.step(step, message.StepExpired, ReasonExpired)
+		m.gaveUp(step)
+	case m.d.Current != step || m.over():
+		m.step(step, message.StepFailed, reason)
+		m.gaveUp(step)
+	default:
+		s.State, s.Reason = message.StepQueued, reason
 	}
-	if m.d.Current != step {
-		s.State, s.Reason = message.StepFailed, reason
-		m.conclude()
-		return
-	}
-	s.State, s.Reason = message.StepQueued, reason
 }
 
 // retry holds a step until an instant, if that makes sense, else it fails.
 func (m *mover) retry(step int, wait time.Duration, reason string) {
 	s := &m.d.Steps[step]
 	at := m.now.Add(wait)
-	if m.d.Current != step || m.d.Satisfied > 0 || m.d.State.Ended() || !m.d.ExpiresAt.IsZero() && at.After(m.d.ExpiresAt) {
-		m.step(step, message.StepFailed, reason)
-		if m.d.Current == step {
-			m.advance()
-		} else {
-			m.conclude()
-		}
+	if m.d.Current != step || m.over() || !m.d.ExpiresAt.IsZero() && at.After(m.d.ExpiresAt) {
+		m.step(step, message.StepFailed, s.Last().Fault.String())
+		m.gaveUp(step)
 		return
 	}
 	s.HeldUntil = at
@@ -135,7 +135,7 @@ func (m *mover) lost(w Which) {
 		s.Deadline = time.Time{} // never twice: only a receipt or the horizon moves it
 	default:
 		wait := m.p.UnknownWait
-		if t, _ := s.Next.Wait(s.State); t > 0 {
+		if t, _ := waits(s); t > 0 {
 			wait = t
 		}
 		s.Deadline = started.Add(wait)
@@ -157,17 +157,18 @@ func (m *mover) fail(w Which, f *message.Fault) {
 	s := &m.d.Steps[w.Step]
 	a := &s.Attempts[w.Attempt]
 	m.m.At = w
-	m.m.Changed = true
 	if w.Attempt != len(s.Attempts)-1 {
 		// News of an attempt that was followed by another: it does not decide.
 		if a.Outcome == message.Started || a.Outcome == message.Uncertain {
 			a.Outcome = message.Rejected
+			m.m.Changed = true
 		}
 		return
 	}
 	if !s.State.Open() {
 		return
 	}
+	m.m.Changed = true
 	switch f.Kind {
 	case message.Throttled:
 		a.Outcome = message.NotSent
@@ -185,7 +186,9 @@ func (m *mover) fail(w Which, f *message.Fault) {
 		return
 	}
 	a.Outcome = message.Rejected
-	a.FailedAt = m.now
+	if a.FailedAt.IsZero() {
+		a.FailedAt = m.now
+	}
 	switch f.Kind {
 	case message.Transient:
 		s.Retries++
@@ -196,7 +199,7 @@ func (m *mover) fail(w Which, f *message.Fault) {
 		}
 	case message.WindowClosed:
 		m.m.CloseWindow = true
-		if s.Mode == message.FreeForm && s.Template != "" && m.d.Current == w.Step && !m.d.State.Ended() {
+		if s.Mode == message.FreeForm && s.Template != "" && m.d.Current == w.Step && !m.over() {
 			s.Mode = message.Template
 			s.State, s.Reason = message.StepQueued, ReasonWindowTemplate
 			m.event(EventStep, w.Step, w.Attempt, ReasonWindowTemplate)
@@ -208,10 +211,11 @@ func (m *mover) fail(w Which, f *message.Fault) {
 		m.m.Suppress = f
 	}
 	reason := f.Kind.String()
-	if f.Kind == message.Capped && m.d.Purpose == message.Marketing {
-		if at := m.now.Add(m.p.CappedWait); s.Retries < 2 && !m.d.ExpiresAt.IsZero() && at.Before(m.d.ExpiresAt) && m.d.Current == w.Step {
+	if f.Kind == message.Capped && m.d.Purpose == message.Marketing && s.Retries < 2 && m.d.Current == w.Step && !m.over() {
+		wait := m.p.CappedWait * time.Duration(s.Retries+1)
+		if at := m.now.Add(wait); !m.d.ExpiresAt.IsZero() && at.Before(m.d.ExpiresAt) {
 			s.Retries++
-			m.retry(w.Step, m.p.CappedWait*time.Duration(s.Retries), ReasonCapped)
+			m.retry(w.Step, wait, ReasonCapped)
 			return
 		}
 	}
@@ -219,23 +223,31 @@ func (m *mover) fail(w Which, f *message.Fault) {
 	s.Detail = f.Code
 	if m.d.Purpose == message.Marketing && (f.Kind == message.OptedOut || f.Kind == message.Capped) {
 		m.abandon(message.StepSkipped, ReasonMarketingStays)
-		m.d.Current = len(m.d.Steps)
 		m.conclude()
 		return
 	}
-	if m.d.Current == w.Step {
-		m.advance()
-	} else {
-		m.conclude()
-	}
+	m.gaveUp(w.Step)
 }
 
 // fact joins what was learnt about an attempt into its step and the message.
 func (m *mover) fact(w Which, f message.Fact, at time.Time, reason string) {
 	s := &m.d.Steps[w.Step]
 	a := &s.Attempts[w.Attempt]
+	if refusedAtOnce := a.SentAt.IsZero() && a.FailedAt.Equal(a.AnsweredAt); f == message.FactAccepted && !a.FailedAt.IsZero() && !refusedAtOnce {
+		// The receipt of its failure was quicker: that it had been taken first is
+		// older news. After a refusal at once, being taken is news.
+		if a.SentAt.IsZero() {
+			a.SentAt = at
+			m.m.Changed = true
+		}
+		if m.charge(s, a, f) {
+			m.event(EventStep, w.Step, w.Attempt, "charged").Charge = true
+		}
+		return
+	}
 	if a.Outcome == message.Started || a.Outcome == message.Uncertain || a.Outcome == message.NotSent {
 		a.Outcome = message.Taken
+		m.m.Changed = true
 	}
 	before := s.State
 	after := message.Join(before, f, m.d.Satisfied > 0 && m.d.Satisfied != w.Step+1)
@@ -267,8 +279,10 @@ func (m *mover) fact(w Which, f message.Fact, at time.Time, reason string) {
 		}
 		if e := m.rise(to, w.Step, w.Attempt, reason); e != nil {
 			e.Charge = charge
-			charge = false
+		} else {
+			m.event(EventStep, w.Step, w.Attempt, after.String()).Charge = charge
 		}
+		charge = false
 		if m.d.Satisfied == 0 && s.Next.Satisfied(after, s.Replied) {
 			m.satisfied(w.Step)
 		} else if m.d.Current == w.Step {

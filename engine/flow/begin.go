@@ -30,8 +30,9 @@ func Attempt(p *Policy, d *message.Delivery, fence int64, now time.Time) (Which,
 	s := d.Step()
 	a := message.Attempt{Connector: s.Connector, Fence: fence, StartedAt: now}
 	// Attempts that surely never left are not worth a list: the last of a row
-	// of them is kept.
-	if last := s.Last(); last != nil && last.Outcome == message.NotSent {
+	// of them is kept. One that a receipt spoke of keeps its place: the receipt
+	// may come again and must not be taken for news of its successor.
+	if last := s.Last(); last != nil && last.Outcome == message.NotSent && !spokenOf(last) {
 		*last = a
 	} else {
 		s.Attempts = append(s.Attempts, a)
@@ -44,6 +45,12 @@ func Attempt(p *Policy, d *message.Delivery, fence int64, now time.Time) (Which,
 	m.m.Changed = true
 	m.rise(message.Sending, d.Current, len(s.Attempts)-1, "")
 	return Which{d.Current, len(s.Attempts) - 1}, m.done()
+}
+
+// spokenOf reports whether a provider told anything of an attempt after its
+// immediate answer.
+func spokenOf(a *message.Attempt) bool {
+	return !a.FailedAt.IsZero() || !a.SentAt.IsZero() || len(a.Parts) > 0 || a.PriceBy != "" || a.PriceRule != ""
 }
 
 // Hold keeps the current step back until an instant, as a gate decided.
@@ -70,9 +77,12 @@ func Refuse(p *Policy, d *message.Delivery, reason, detail string, now time.Time
 	m := move(p, d, now)
 	at := d.Current
 	d.Step().Detail = detail
+	if m.past(d.ExpiresAt) && !d.State.Ended() {
+		m.expire() // the lane saw it before the scheduler did
+		return m.done()
+	}
 	m.step(at, message.StepFailed, reason)
 	m.abandon(message.StepSkipped, reason)
-	m.d.Current = len(d.Steps)
 	m.conclude()
 	return m.done()
 }
@@ -108,6 +118,8 @@ func Replied(p *Policy, d *message.Delivery, now time.Time) Move {
 		m.m.Changed = true
 		if s.State.Success() && d.Satisfied == 0 && s.Next.Satisfied(s.State, true) {
 			m.satisfied(i)
+		} else if i == d.Current && !s.Deadline.IsZero() && s.State != message.StepUnknown {
+			m.deadline(i, m.since(s.Last()))
 		}
 	}
 	return m.done()

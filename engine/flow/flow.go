@@ -241,9 +241,41 @@ func (m *mover) enter(i int) {
 func (m *mover) deadline(i int, from time.Time) {
 	s := &m.d.Steps[i]
 	s.Deadline = time.Time{}
-	if wait, _ := s.Next.Wait(s.State); wait > 0 && m.d.Current == i && m.next() {
+	if wait, _ := waits(s); wait > 0 && m.d.Current == i && m.next() {
 		s.Deadline = from.Add(wait)
 	}
+}
+
+// waits gives the shortest wait of a step's trigger that still runs. Whoever
+// replied has read: only the wait for delivery can still fire.
+func waits(s *message.Step) (time.Duration, string) {
+	t := s.Next
+	if s.Replied {
+		t.NotRead, t.NotReplied = 0, 0
+	}
+	return t.Wait(s.State)
+}
+
+// over reports whether the route goes no further: the message did what it is
+// for or came to an end. One that was delivered and waits to be read or
+// answered is not over, although clients see an end.
+func (m *mover) over() bool {
+	d := m.d
+	if d.Satisfied > 0 || d.State.Ended() && d.State != message.Delivered && d.State != message.Read {
+		return true
+	}
+	if d.Purpose != message.Marketing {
+		return false
+	}
+	for i := range d.Steps {
+		// The person, or their provider, said no: law 3 and the fault table.
+		if s := &d.Steps[i]; s.State == message.StepFailed && len(s.Attempts) > 0 {
+			if k := s.Last().Fault; k == message.OptedOut || k == message.Capped {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // advance goes to the next step that has not been tried, or ends the message
@@ -268,7 +300,14 @@ func (m *mover) conclude() {
 	if m.d.Current < len(m.d.Steps) || m.d.State.Ended() {
 		return
 	}
-	end, reason, at := message.Failed, ReasonAllSkipped, -1
+	// What says most about the person's screen decides: certainly sent, perhaps
+	// sent, certainly not; among equals the last step tried.
+	end, reason, at, rank := message.Failed, ReasonAllSkipped, -1, 0
+	take := func(i, r int, to message.State) {
+		if r >= rank {
+			end, reason, at, rank = to, m.d.Steps[i].Reason, i, r
+		}
+	}
 	for i := range m.d.Steps {
 		s := &m.d.Steps[i]
 		switch s.State {
@@ -276,19 +315,16 @@ func (m *mover) conclude() {
 			return // still awaited
 		case message.StepUnconfirmed:
 			if s.Reason == ReasonUnknown {
-				end, reason, at = message.Failed, ReasonUnknown, i
+				take(i, 3, message.Failed)
 			} else {
-				end, reason, at = message.Unconfirmed, s.Reason, i
+				take(i, 4, message.Unconfirmed)
 			}
-		case message.StepFailed, message.StepExpired, message.StepRevoked:
-			if end != message.Unconfirmed {
-				end, reason, at = message.Failed, s.Reason, i
-				if s.State == message.StepExpired {
-					end = message.Expired
-				}
-			}
+		case message.StepExpired:
+			take(i, 2, message.Expired)
+		case message.StepFailed, message.StepRevoked:
+			take(i, 2, message.Failed)
 		case message.StepSkipped:
-			if at < 0 {
+			if rank == 0 {
 				reason = s.Reason
 			}
 		}

@@ -18,15 +18,17 @@ func Receipt(p *Policy, d *message.Delivery, w Which, part int, r *message.Recei
 	if at.IsZero() || at.After(now) {
 		at = now
 	}
+	if r.Price != nil {
+		// First, so that a charge that falls due with this receipt is booked once
+		// and in the provider's words.
+		m.price(w, a, r.Price)
+	}
 	status, whole := r.Status, true
 	if part >= 0 && part < len(a.Parts) {
 		status, whole = m.part(a, part, r.Status)
 	}
 	if whole {
 		m.status(w, a, status, r.Fault, at)
-	}
-	if r.Price != nil {
-		m.price(w, a, r.Price)
 	}
 	m.closeIfFinal(w)
 	return m.done()
@@ -79,12 +81,17 @@ func (m *mover) part(a *message.Attempt, i int, status message.ReceiptStatus) (m
 	case message.ReceiptFailed, message.ReceiptExpired, message.ReceiptUnknown, message.ReceiptSent:
 		return status, true
 	}
+	all := message.ReceiptRead // read when every part is, whichever came last
 	for _, p := range a.Parts {
-		if p.State != message.ReceiptDelivered && p.State != message.ReceiptRead {
+		switch p.State {
+		case message.ReceiptRead:
+		case message.ReceiptDelivered:
+			all = message.ReceiptDelivered
+		default:
 			return status, false
 		}
 	}
-	return status, true
+	return all, true
 }
 
 func (m *mover) failed(w Which, a *message.Attempt, f *message.Fault, at time.Time) {
@@ -96,9 +103,12 @@ func (m *mover) failed(w Which, a *message.Attempt, f *message.Fault, at time.Ti
 		m.note(a, f)
 		m.m.Changed = true
 	}
-	if !m.d.Steps[w.Step].State.Open() {
+	if s := &m.d.Steps[w.Step]; !s.State.Open() {
 		// Too late to decide anything: delivered, or given up already. What the
 		// fault says about the person still counts.
+		if after := message.Join(s.State, message.FactRefused, false); after != s.State && w.Attempt == len(s.Attempts)-1 {
+			m.step(w.Step, after, f.Kind.String())
+		}
 		m.m.At = w
 		switch f.Kind {
 		case message.OptedOut:
@@ -129,11 +139,25 @@ func (m *mover) gone(w Which, a *message.Attempt, f message.Fact, at time.Time) 
 		reason = ReasonHorizon
 	}
 	m.step(w.Step, after, reason)
-	if m.d.Current == w.Step && m.d.Satisfied == 0 && !m.d.State.Ended() {
-		m.advance()
-	} else {
+	m.gaveUp(w.Step)
+}
+
+// gaveUp goes on from a step of which nothing more is expected. Marketing whose
+// outcome nobody knows is never tried again, here or elsewhere (law 3).
+func (m *mover) gaveUp(step int) {
+	if m.d.Current != step || m.over() {
+		if m.d.Current == step {
+			m.d.Current = len(m.d.Steps) // what came after it was taken off before
+		}
 		m.conclude()
+		return
 	}
+	if s := &m.d.Steps[step]; s.State == message.StepUnconfirmed && m.d.Purpose == message.Marketing {
+		m.abandon(message.StepSkipped, s.Reason)
+		m.conclude()
+		return
+	}
+	m.advance()
 }
 
 // price takes the provider's word on money.
@@ -142,11 +166,11 @@ func (m *mover) price(w Which, a *message.Attempt, p *message.ProviderPrice) {
 	if p.Type != "" {
 		rule += "/" + p.Type
 	}
-	if a.PriceRule == rule && a.PriceBy != "estimate" && p.Amount == nil {
-		return
-	}
-	if p.Amount != nil && a.PriceBy == "provider" && a.Price == *p.Amount {
-		return
+	switch {
+	case a.PriceBy == "provider" && (p.Amount == nil || a.Price == *p.Amount):
+		return // said already: a repeat, or an older receipt that comes late
+	case a.PriceBy == "" && p.Billable && p.Amount == nil && a.PriceRule == rule:
+		return // known, and booked when the channel charges
 	}
 	a.PriceRule = rule
 	m.m.Changed = true

@@ -90,7 +90,7 @@ func (m *mover) tick() {
 
 // fire is a trigger whose wait has passed.
 func (m *mover) fire(s *message.Step) {
-	_, name := s.Next.Wait(s.State)
+	_, name := waits(s)
 	s.Deadline = time.Time{}
 	m.m.Changed = true
 	reason := map[string]string{
@@ -103,7 +103,7 @@ func (m *mover) fire(s *message.Step) {
 			m.step(m.d.Current, message.StepSkipped, ReasonNotSentInTime)
 			m.advance()
 		}
-	case m.d.State.Ended() && !s.State.Success():
+	case m.over():
 		// Ended otherwise meanwhile.
 	case m.next():
 		if s.State == message.StepUnknown {
@@ -126,17 +126,7 @@ func (m *mover) horizon(i int) {
 		reason, to = ReasonExpired, message.StepExpired
 	}
 	m.step(i, to, reason)
-	if m.d.Current == i && m.d.Satisfied == 0 && !m.d.State.Ended() {
-		if s.State == message.StepUnconfirmed && reason == ReasonUnknown && m.d.Purpose == message.Marketing {
-			m.abandon(message.StepSkipped, ReasonUnknown) // never twice
-			m.d.Current = len(m.d.Steps)
-			m.conclude()
-			return
-		}
-		m.advance()
-		return
-	}
-	m.conclude()
+	m.gaveUp(i)
 }
 
 // expire ends a message whose time has passed. Steps that were handed over

@@ -1,0 +1,115 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/parley-messaging/parley/engine"
+	"github.com/parley-messaging/parley/message"
+)
+
+// magic gives the sandbox number that orders a fault on both channels.
+func magic(code string) string { return "+9990000" + code + "00" }
+
+// TestMagicRecipients plays every fault the sandbox knows against the route
+// WhatsApp, then SMS, and says how each message must end.
+func TestMagicRecipients(t *testing.T) {
+	w := newWorld(t)
+	type end struct {
+		code, name string
+		state      message.State
+		first      message.StepState // of the WhatsApp step; 0 = any
+		second     message.StepState // of the SMS step; 0 = any
+	}
+	cases := []end{
+		{"10", "throttle once: tried again", message.Read, message.StepRead, 0},
+		{"13", "hang after accept: the receipt settles it", message.Read, message.StepRead, 0},
+		{"14", "cut after accept: the receipt settles it", message.Read, message.StepRead, 0},
+		{"15", "receipts twice", message.Read, message.StepRead, message.StepCancelled},
+		{"16", "receipts reordered", message.Read, message.StepRead, message.StepCancelled},
+		{"17", "receipt first", message.Read, message.StepRead, message.StepCancelled},
+		{"18", "no receipt: the wait passes", 0, 0, 0},
+		{"21", "unreachable: the SMS is undeliverable too", message.Failed, message.StepFailed, message.StepFailed},
+		{"22", "template paused: by SMS", message.Delivered, message.StepFailed, message.StepDelivered},
+		{"26", "pair limit once: held, or by SMS when the wait is over", message.Delivered, 0, 0},
+		{"28", "sent, then failed", message.Failed, message.StepFailed, message.StepFailed},
+		{"40", "SMS refused", message.Failed, message.StepFailed, message.StepFailed},
+		{"43", "SMS undeliverable", message.Failed, message.StepFailed, message.StepFailed},
+		{"45", "SMS rejected", message.Failed, message.StepFailed, message.StepFailed},
+		{"60", "no WhatsApp: by SMS", message.Delivered, message.StepFailed, message.StepDelivered},
+		{"61", "internet off: by SMS", message.Delivered, 0, message.StepDelivered},
+	}
+	ids := make([]message.MessageID, len(cases))
+	for i, c := range cases {
+		ids[i] = w.send(boardingPass(magic(c.code), 4*time.Second)).ID
+	}
+	for i, c := range cases {
+		if c.state == 0 {
+			continue
+		}
+		v := w.until(ids[i], c.name, func(d *message.Delivery) bool {
+			if c.state == message.Delivered {
+				return d.State == message.Delivered || d.State == message.Read
+			}
+			return d.State == c.state
+		})
+		d := v.Delivery
+		if c.first != 0 && d.Steps[0].State != c.first {
+			t.Errorf("%s %s: the WhatsApp step is %v (%s), want %v", c.code, c.name, d.Steps[0].State, d.Steps[0].Reason, c.first)
+		}
+		if c.second != 0 && d.Steps[1].State != c.second {
+			t.Errorf("%s %s: the SMS step is %v (%s), want %v", c.code, c.name, d.Steps[1].State, d.Steps[1].Reason, c.second)
+		}
+	}
+	b, err := w.store.Books(w.ctx, w.ws)
+	must(t, err)
+	var sum int64
+	for _, n := range b.States {
+		sum += n
+	}
+	if sum != b.Accepted || b.Lost != 0 || b.Orphans != 0 {
+		t.Errorf("the books do not balance: %+v", b)
+	}
+}
+
+func TestMarketingIsNeverSentTwice(t *testing.T) {
+	w := newWorld(t)
+	r := &engine.Request{
+		To: engine.Recipient{Phone: magic("42")}, Purpose: message.Marketing, // SMS: never answered
+		Content: message.Content{Text: "Spring sale"}, Route: []engine.RouteStep{{Channel: message.SMS}},
+	}
+	a := w.send(r)
+	v := w.until(a.ID, "unknown", func(d *message.Delivery) bool { return d.Steps[0].State == message.StepUnknown })
+	if n := len(v.Delivery.Steps[0].Attempts); n != 1 {
+		t.Errorf("%d attempts, want 1", n)
+	}
+	w.sandbox.Advance(25 * time.Hour)
+	v = w.until(a.ID, "given up", func(d *message.Delivery) bool { return d.State.Ended() })
+	if v.Delivery.State != message.Failed || v.Delivery.Reason != "outcome_unknown" || len(v.Delivery.Steps[0].Attempts) != 1 {
+		t.Errorf("ended %v (%s) after %d attempts", v.Delivery.State, v.Delivery.Reason, len(v.Delivery.Steps[0].Attempts))
+	}
+}
+
+func TestMisconfiguredKeepsTheQueue(t *testing.T) {
+	w := newWorld(t)
+	w.sandbox.WhatsApp.SetToken("another token")
+	r := boardingPass("+33612345690", 0)
+	r.Route[0].Next = message.Trigger{}
+	a := w.send(r)
+	w.eventually("the connector is paused", func() bool {
+		for _, l := range w.engine.Lanes() {
+			if l.Connector == w.whatsapp && l.Fault != nil {
+				return true
+			}
+		}
+		return false
+	})
+	v, err := w.engine.View(w.ctx, w.ws, a.ID)
+	must(t, err)
+	if v.Delivery.State.Ended() || v.Delivery.Steps[0].State != message.StepQueued {
+		t.Fatalf("message %v, step %v: want it kept in the queue", v.Delivery.State, v.Delivery.Steps[0].State)
+	}
+	w.sandbox.WhatsApp.SetToken("sandbox-token")
+	must(t, w.engine.ResumeConnector(w.ctx, w.ws, w.whatsapp))
+	w.until(a.ID, "sent after all", func(d *message.Delivery) bool { return d.State >= message.Delivered && d.State <= message.Read })
+}
