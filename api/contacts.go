@@ -274,7 +274,7 @@ func (s *Server) address(ctx context.Context, who caller, field string, in NewId
 
 func profile(name, language, country string, metadata map[string]string) (contact.Profile, error) {
 	var c check
-	c.metadata("metadata", metadata)
+	c.metadata(root("metadata"), metadata)
 	if c.fault != nil {
 		return contact.Profile{}, c.fault
 	}

@@ -223,7 +223,7 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request, who auth.Pr
 		problemOf(err).write(w)
 		return
 	}
-	req, fault := in.request("")
+	req, fault := in.request(path{})
 	if fault != nil {
 		refused(fault).write(w)
 		return
@@ -259,7 +259,7 @@ func (s *Server) previewMessage(w http.ResponseWriter, r *http.Request, who auth
 		problemOf(err).write(w)
 		return
 	}
-	req, fault := in.request("")
+	req, fault := in.request(path{})
 	if fault != nil {
 		refused(fault).write(w)
 		return

@@ -213,7 +213,7 @@ func FuzzRequest(f *testing.F) {
 			if p := problemOf(err); p.Status == 500 || len(p.Detail) > 400 || len(p.Field) > 2000 {
 				t.Errorf("%q: %+v", body, p)
 			}
-		} else if _, fault := one.request(""); fault != nil && catalogue[fault.Code].Status == 0 {
+		} else if _, fault := one.request(path{}); fault != nil && catalogue[fault.Code].Status == 0 {
 			t.Errorf("%+v", fault)
 		}
 		var many BatchRequest
@@ -265,11 +265,10 @@ func BenchmarkSend(b *testing.B) {
 				if err := d.Decode(raw, &in); err != nil {
 					b.Fatal(err)
 				}
-				if _, fault := in.request(""); fault != nil {
+				if _, fault := in.request(path{}); fault != nil {
 					b.Fatal(fault)
 				}
 			}
 		})
 	}
 }
-

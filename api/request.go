@@ -38,24 +38,24 @@ const (
 // A check walks a request and keeps the first fault it meets.
 type check struct{ fault *engine.Refusal }
 
-func (c *check) bad(code, field, detail, remedy string) {
+func (c *check) bad(code string, field path, detail, remedy string) {
 	if c.fault == nil {
-		c.fault = &engine.Refusal{Code: code, Field: field, Detail: detail, Remedy: remedy}
+		c.fault = &engine.Refusal{Code: code, Field: field.String(), Detail: detail, Remedy: remedy}
 	}
 }
 
-func (c *check) invalid(field, detail, remedy string) {
+func (c *check) invalid(field path, detail, remedy string) {
 	c.bad(engine.CodeInvalid, field, detail, remedy)
 }
 
 // length refuses texts of more than n characters.
-func (c *check) length(field, s string, n int) {
+func (c *check) length(field path, s string, n int) {
 	if len(s) > n && utf8.RuneCountInString(s) > n {
 		c.bad(engine.CodeTooLong, field, "is longer than "+strconv.Itoa(n)+" characters", "shorten it")
 	}
 }
 
-func (c *check) count(field string, got, most int) {
+func (c *check) count(field path, got, most int) {
 	if got > most {
 		c.bad(engine.CodeTooLong, field, "has more than "+strconv.Itoa(most)+" entries", "leave some out")
 	}
@@ -63,40 +63,40 @@ func (c *check) count(field string, got, most int) {
 
 // request turns the wire form into the engine's, checking every limit. prefix
 // stands before field names ("messages[3]." in a batch).
-func (r *SendRequest) request(prefix string) (*engine.Request, *engine.Refusal) {
+func (r *SendRequest) request(prefix path) (*engine.Request, *engine.Refusal) {
 	var c check
 	out := &engine.Request{
-		To: c.recipient(prefix+"to", &r.To), Purpose: r.Purpose, Metadata: r.Metadata, ReplyTo: r.ReplyTo,
-		Template: c.template(prefix+"template", r.Template),
+		To: c.recipient(prefix.dot("to"), &r.To), Purpose: r.Purpose, Metadata: r.Metadata, ReplyTo: r.ReplyTo,
+		Template: c.template(prefix.dot("template"), r.Template),
 	}
 	c.purpose(r.Purpose)
 	if r.Content != nil {
-		c.content(prefix+"content", r.Content)
+		c.content(prefix.dot("content"), r.Content)
 		out.Content = *r.Content
 	}
 	said := r.Template != nil || !out.Content.IsZero()
-	out.Auto, out.Route = r.Route.Auto != "", c.route(prefix+"route", r.Route.Steps)
+	out.Auto, out.Route = r.Route.Auto != "", c.route(prefix.dot("route"), r.Route.Steps)
 	for i := range out.Route {
 		said = said || out.Route[i].Content != nil || out.Route[i].Template != nil
 	}
 	if !said {
-		c.bad(engine.CodeEmpty, prefix+"content", "there is nothing to say", "give content, a template or both")
+		c.bad(engine.CodeEmpty, prefix.dot("content"), "there is nothing to say", "give content, a template or both")
 	}
 	if r.SendAt != nil {
 		out.SendAt = r.SendAt.UTC()
 	}
-	out.Expires = c.span(prefix+"expires_in", r.Expires)
+	out.Expires = c.span(prefix.dot("expires_in"), r.Expires)
 	if out.Expires > 0 && out.Expires < time.Second {
-		c.invalid(prefix+"expires_in", "is shorter than a second", `write "60s" or longer`)
+		c.invalid(prefix.dot("expires_in"), "is shorter than a second", `write "60s" or longer`)
 	}
 	if r.MaxPrice != nil {
 		m, field, ok := r.MaxPrice.money()
 		if !ok {
-			c.invalid(prefix+"max_price."+field, "is not an amount of money", `write {"amount": "0.15", "currency": "EUR"}, at most six decimals`)
+			c.invalid(prefix.dot("max_price").dot(field), "is not an amount of money", `write {"amount": "0.15", "currency": "EUR"}, at most six decimals`)
 		}
 		out.MaxPrice = &m
 	}
-	c.metadata(prefix+"metadata", r.Metadata)
+	c.metadata(prefix.dot("metadata"), r.Metadata)
 	return out, c.fault
 }
 
@@ -104,13 +104,13 @@ func (c *check) purpose(p message.Purpose) {
 	const remedy = "give one of authentication, utility, service, marketing"
 	switch {
 	case p == "":
-		c.bad(engine.CodePurpose, "purpose", "is missing", remedy)
+		c.bad(engine.CodePurpose, root("purpose"), "is missing", remedy)
 	case !p.Valid():
-		c.bad(engine.CodePurpose, "purpose", "is not a purpose", remedy)
+		c.bad(engine.CodePurpose, root("purpose"), "is not a purpose", remedy)
 	}
 }
 
-func (c *check) recipient(field string, r *Recipient) engine.Recipient {
+func (c *check) recipient(field path, r *Recipient) engine.Recipient {
 	o := &r.recipientObject
 	out := engine.Recipient{Phone: r.Phone, Contact: o.Contact, Channel: o.Channel, Sender: o.Sender, ID: o.ID}
 	if o.Phone != "" {
@@ -131,14 +131,14 @@ func (c *check) recipient(field string, r *Recipient) engine.Recipient {
 	case out.ID == "" && out.Channel != "" || out.ID != "" && out.Channel == "":
 		c.bad(engine.CodeBadRecipient, field, "needs both channel and id", remedy)
 	case !out.Sender.IsZero() && out.ID == "":
-		c.bad(engine.CodeBadRecipient, field+".sender", "goes with a channel and an id only", "name the sender in the route")
+		c.bad(engine.CodeBadRecipient, field.dot("sender"), "goes with a channel and an id only", "name the sender in the route")
 	}
 	c.length(field, out.Phone, 64)
-	c.length(field+".id", out.ID, maxAddress)
+	c.length(field.dot("id"), out.ID, maxAddress)
 	return out
 }
 
-func (c *check) route(field string, steps []RouteStep) []engine.RouteStep {
+func (c *check) route(field path, steps []RouteStep) []engine.RouteStep {
 	c.count(field, len(steps), maxRoute)
 	if len(steps) == 0 || c.fault != nil {
 		return nil
@@ -146,37 +146,37 @@ func (c *check) route(field string, steps []RouteStep) []engine.RouteStep {
 	out := make([]engine.RouteStep, len(steps))
 	for i := range steps {
 		s := &steps[i]
-		at := field + "[" + strconv.Itoa(i) + "]"
+		at := field.in(i)
 		if s.Channel == "" {
-			c.invalid(at+".channel", "is missing", "name a channel, such as whatsapp or sms")
+			c.invalid(at.dot("channel"), "is missing", "name a channel, such as whatsapp or sms")
 		}
-		c.length(at+".channel", string(s.Channel), 40)
-		out[i] = engine.RouteStep{Channel: s.Channel, Sender: s.Sender, Content: s.Content, Template: c.template(at+".template", s.Template)}
+		c.length(at.dot("channel"), string(s.Channel), 40)
+		out[i] = engine.RouteStep{Channel: s.Channel, Sender: s.Sender, Content: s.Content, Template: c.template(at.dot("template"), s.Template)}
 		if s.Content != nil {
-			c.content(at+".content", s.Content)
+			c.content(at.dot("content"), s.Content)
 		}
 		if n := s.Next; n != nil {
 			if n.Failed != nil && !*n.Failed {
-				c.invalid(at+".next_if.failed", "cannot be false: a failure always moves the route on", "leave it out")
+				c.invalid(at.dot("next_if").dot("failed"), "cannot be false: a failure always moves the route on", "leave it out")
 			}
 			out[i].Next = message.Trigger{
-				NotDelivered: c.span(at+".next_if.not_delivered_in", n.NotDelivered),
-				NotRead:      c.span(at+".next_if.not_read_in", n.NotRead),
-				NotReplied:   c.span(at+".next_if.not_replied_in", n.NotReplied),
+				NotDelivered: c.span(at.dot("next_if").dot("not_delivered_in"), n.NotDelivered),
+				NotRead:      c.span(at.dot("next_if").dot("not_read_in"), n.NotRead),
+				NotReplied:   c.span(at.dot("next_if").dot("not_replied_in"), n.NotReplied),
 			}
 		}
 	}
 	return out
 }
 
-func (c *check) span(field string, d Duration) time.Duration {
+func (c *check) span(field path, d Duration) time.Duration {
 	if time.Duration(d) > longest {
 		c.invalid(field, "is longer than 30 days", "shorten it")
 	}
 	return time.Duration(d)
 }
 
-func (c *check) metadata(field string, m map[string]string) {
+func (c *check) metadata(field path, m map[string]string) {
 	c.count(field, len(m), maxMetadata)
 	for k, v := range m {
 		if k == "" || utf8.RuneCountInString(k) > maxMetaKey {
@@ -188,43 +188,43 @@ func (c *check) metadata(field string, m map[string]string) {
 	}
 }
 
-func (c *check) template(field string, t *TemplateUse) *message.TemplateUse {
+func (c *check) template(field path, t *TemplateUse) *message.TemplateUse {
 	if t == nil {
 		return nil
 	}
 	if t.Name == "" || t.Language == "" {
 		c.invalid(field, "needs a name and a language", `write {"name": "…", "language": "fr"}`)
 	}
-	c.length(field+".name", t.Name, 512)
-	c.length(field+".language", t.Language, 35)
-	c.length(field+".header_text", t.HeaderText, maxTitle)
+	c.length(field.dot("name"), t.Name, 512)
+	c.length(field.dot("language"), t.Language, 35)
+	c.length(field.dot("header_text"), t.HeaderText, maxTitle)
 	if t.Header != nil {
-		c.media(field+".header_media", t.Header)
+		c.media(field.dot("header_media"), t.Header)
 	}
 	if t.Place != nil {
-		c.location(field+".header_location", t.Place)
+		c.location(field.dot("header_location"), t.Place)
 	}
-	c.count(field+".buttons", len(t.Buttons), maxActions)
+	c.count(field.dot("buttons"), len(t.Buttons), maxActions)
 	for i := range t.Buttons {
-		b, at := &t.Buttons[i], field+".buttons["+strconv.Itoa(i)+"]"
+		b, at := &t.Buttons[i], field.dot("buttons").in(i)
 		switch b.Type {
 		case "quick_reply", "url", "copy_code", "flow":
 		default:
-			c.invalid(at+".type", "is not a kind of button parameter", "give one of quick_reply, url, copy_code, flow")
+			c.invalid(at.dot("type"), "is not a kind of button parameter", "give one of quick_reply, url, copy_code, flow")
 		}
 		if b.Index < 0 || b.Index >= maxActions {
-			c.invalid(at+".index", "is not the place of a button", "count buttons from 0")
+			c.invalid(at.dot("index"), "is not the place of a button", "count buttons from 0")
 		}
-		c.length(at+".value", b.Value, maxURL)
-		c.length(at+".payload", b.Payload, maxValue)
+		c.length(at.dot("value"), b.Value, maxURL)
+		c.length(at.dot("payload"), b.Payload, maxValue)
 	}
 	return &message.TemplateUse{
-		Name: t.Name, Language: t.Language, Parameters: c.parameters(field+".parameters", t.Parameters),
+		Name: t.Name, Language: t.Language, Parameters: c.parameters(field.dot("parameters"), t.Parameters),
 		Header: t.Header, HeaderText: t.HeaderText, Place: t.Place, Buttons: t.Buttons,
 	}
 }
 
-func (c *check) parameters(field string, p Parameters) map[string]string {
+func (c *check) parameters(field path, p Parameters) map[string]string {
 	m := p.Map()
 	c.count(field, len(m), maxParameters)
 	for k, v := range m {
@@ -238,7 +238,7 @@ func (c *check) parameters(field string, p Parameters) map[string]string {
 	return m
 }
 
-func (c *check) link(field, s string) {
+func (c *check) link(field path, s string) {
 	c.length(field, s, maxURL)
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -253,9 +253,9 @@ func (b *BatchRequest) requests() (out []*engine.Request, faults []*engine.Refus
 	c.purpose(b.Purpose)
 	switch {
 	case len(b.Messages) == 0:
-		c.invalid("messages", "is missing or empty", "give at least one item")
+		c.invalid(root("messages"), "is missing or empty", "give at least one item")
 	case len(b.Messages) > maxBatch:
-		c.bad(engine.CodeTooLong, "messages", "has more than 10,000 items", "send several batches")
+		c.bad(engine.CodeTooLong, root("messages"), "has more than 10,000 items", "send several batches")
 	}
 	if c.fault != nil {
 		return nil, nil, c.fault
@@ -277,9 +277,9 @@ func (b *BatchRequest) requests() (out []*engine.Request, faults []*engine.Refus
 		if len(item.Metadata) > 0 {
 			one.Metadata = merged(b.Metadata, item.Metadata)
 		}
-		prefix := "messages[" + strconv.Itoa(i) + "]."
+		prefix := root("messages").in(i)
 		var own check
-		given := own.parameters(prefix+"parameters", item.Parameters)
+		given := own.parameters(prefix.dot("parameters"), item.Parameters)
 		r, fault := one.request(prefix)
 		if own.fault != nil {
 			fault = own.fault
