@@ -88,7 +88,7 @@ func (s *Store) Defer(ctx context.Context, id message.EventID, why string, until
 // is the one that opens refs, neither can miss the other.
 func (s *Store) Match(ctx context.Context, items []*store.Lookup) ([]store.Matched, error) {
 	results := make([]store.Matched, len(items))
-	parks := 0
+	var left []int
 	err := s.read(ctx, func(c *conn) error {
 		for i, l := range items {
 			var err error
@@ -96,28 +96,24 @@ func (s *Store) Match(ctx context.Context, items []*store.Lookup) ([]store.Match
 				return err
 			}
 			if !results[i].Found && l.Park != nil {
-				parks++
+				left = append(left, i)
 			}
 		}
 		return nil
 	})
-	if err != nil || parks == 0 {
+	if err != nil || len(left) == 0 {
 		return results, err
 	}
-	err = s.write(ctx, parks, func(w *writer) error {
-		for i, l := range items {
-			if results[i].Found || l.Park == nil {
-				continue
-			}
-			m, err := s.match(w.c, l)
-			if err != nil {
+	err = s.write(ctx, len(left), func(w *writer) error {
+		for _, i := range left {
+			var err error
+			if results[i], err = s.match(w.c, items[i]); err != nil {
 				return err
 			}
-			if m.Found {
-				results[i] = m
+			if results[i].Found {
 				continue
 			}
-			if err := w.park(l.Park); err != nil {
+			if err := w.park(items[i].Park); err != nil {
 				return err
 			}
 		}

@@ -165,6 +165,11 @@ func (w *writer) commit(group []*op) {
 
 // try gives the index of the op that failed, -1 when it was the transaction.
 func (w *writer) try(group []*op) (int, error) {
+	if !w.c.c.AutocommitEnabled() { // a rollback failed before
+		if err := w.c.q(`ROLLBACK`).exec(); err != nil {
+			return -1, err
+		}
+	}
 	if err := w.c.q(`BEGIN IMMEDIATE`).exec(); err != nil {
 		return -1, err
 	}
