@@ -49,8 +49,9 @@ func TestRestart(t *testing.T) {
 		})
 	}
 	for range 3 {
-		<-wrote
-		<-wrote
+		for range 30 {
+			<-wrote
+		}
 		server.Stop(true)
 		if err := s.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrUncertain) {
 			t.Errorf("ping of a stopped server: %v", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -149,13 +150,16 @@ func (q *queue) close() {
 
 // A writer is one connection that commits groups.
 type writer struct {
-	s    *Store
-	conn *pgx.Conn
-	used time.Time
+	s     *Store
+	conn  *pgx.Conn
+	stale atomic.Bool // nothing was sent for a while: the server may be another
+	rest  *time.Timer // sets stale
 }
 
 func (w *writer) run() {
+	w.rest = time.AfterFunc(time.Second, func() { w.stale.Store(true) })
 	defer w.drop()
+	defer w.rest.Stop()
 	for {
 		ops := w.s.queue.take(w.s.opt.Group)
 		if len(ops) == 0 {
@@ -195,7 +199,7 @@ func (w *writer) persist(ops []*op) error {
 		ctx, cancel := w.s.limit(context.Background())
 		err = g.run(ctx, w.conn)
 		cancel()
-		w.used = time.Now()
+		w.used()
 		switch {
 		case err == nil:
 			g.answer()
@@ -214,12 +218,10 @@ func (w *writer) persist(ops []*op) error {
 
 // ready connects where there is no living connection.
 func (w *writer) ready() error {
-	if w.conn != nil && time.Since(w.used) > time.Second {
-		// A server that restarted while we were idle must not cost a caller
-		// the certainty of its commit.
-		if w.conn.PgConn().CheckConn() != nil {
-			w.drop()
-		}
+	// A server that restarted while we were idle must not cost a caller the
+	// certainty of its commit.
+	if w.conn != nil && w.stale.Load() && w.conn.PgConn().CheckConn() != nil {
+		w.drop()
 	}
 	if w.conn != nil {
 		return nil
@@ -234,8 +236,14 @@ func (w *writer) ready() error {
 		_ = conn.Close(ctx)
 		return err
 	}
-	w.conn, w.used = conn, time.Now()
+	w.conn = conn
+	w.used()
 	return nil
+}
+
+func (w *writer) used() {
+	w.stale.Store(false)
+	w.rest.Reset(time.Second)
 }
 
 func (w *writer) drop() {

@@ -20,20 +20,20 @@ var migrations embed.FS
 // "parley" in ASCII.
 const migrationLock = 0x7061726c6579
 
-// Migrations lists the names of the migrations in order; those of package
-// sqlite are the same.
-func Migrations() ([]string, error) {
-	entries, err := fs.ReadDir(migrations, "migrations")
+// Migrations lists the names of the schema's steps in order. Both stores carry
+// the same names.
+func Migrations() []string {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
-		return nil, err
+		return nil // the pattern is constant and good
 	}
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		names = append(names, e.Name())
+	for i, name := range names {
+		names[i] = strings.TrimPrefix(name, "migrations/")
 	}
-	return names, nil
+	return names
 }
 
+// number reads a migration's number, which is the version it leads to.
 func number(name string) int {
 	n, _ := strconv.Atoi(name[:strings.IndexByte(name+"_", '_')])
 	return n
@@ -54,10 +54,7 @@ func Migrate(ctx context.Context, url string) (from, to int, err error) {
 		return 0, 0, unavailable(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	names, err := Migrations()
-	if err != nil {
-		return 0, 0, err
-	}
+	names := Migrations()
 	for i, name := range names {
 		at, err := step(ctx, conn, name, number(names[len(names)-1]))
 		if err != nil {
@@ -119,10 +116,7 @@ func version(ctx context.Context, q querier) (int, error) {
 
 // checkVersion fails with store.ErrSchema unless the schema is this program's.
 func checkVersion(ctx context.Context, q querier) error {
-	names, err := Migrations()
-	if err != nil {
-		return err
-	}
+	names := Migrations()
 	want := number(names[len(names)-1])
 	var there bool
 	if err := q.QueryRow(ctx, "SELECT to_regclass('parley_schema') IS NOT NULL").Scan(&there); err != nil {
@@ -130,6 +124,7 @@ func checkVersion(ctx context.Context, q querier) error {
 	}
 	at := 0
 	if there {
+		var err error
 		if at, err = version(ctx, q); err != nil {
 			return err
 		}
