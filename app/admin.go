@@ -151,7 +151,7 @@ func (b *books) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(waiting))
 	ch <- prometheus.MustNewConstMetric(limitDesc, prometheus.GaugeValue, float64(limit))
 	for _, c := range b.app.Ledger.Counts() {
-		ch <- prometheus.MustNewConstMetric(messagesDesc, prometheus.CounterValue, float64(c.Count), c.Type, c.Channel)
+		ch <- prometheus.MustNewConstMetric(messagesDesc, prometheus.CounterValue, float64(c.Events), c.Type, string(c.Channel))
 	}
 	for _, l := range b.app.Engine.Lanes() {
 		ch <- prometheus.MustNewConstMetric(laneDesc, prometheus.GaugeValue, float64(l.Queued), l.Connector.String(), "queue")

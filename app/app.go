@@ -25,6 +25,7 @@ import (
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine"
 	"github.com/parley-messaging/parley/internal/id"
+	"github.com/parley-messaging/parley/internal/safedial"
 	"github.com/parley-messaging/parley/ledger"
 	"github.com/parley-messaging/parley/price"
 	"github.com/parley-messaging/parley/privacy"
@@ -45,7 +46,7 @@ type App struct {
 	Engine     *engine.Engine
 	API        *api.Server
 	Webhooks   *webhook.Dispatcher
-	Ledger     *ledger.Reader
+	Ledger     *ledger.Ledger
 	IDs        *id.Maker
 	Now        func() time.Time
 
@@ -119,11 +120,11 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	a.Webhooks, err = webhook.New(webhook.Options{Store: s, Workspaces: a.Workspaces, People: a.People, Now: now, IDs: a.IDs, Log: log, Node: o.Node, Allow: allow})
+	a.Webhooks, err = webhook.New(webhook.Options{Store: s, Workspaces: a.Workspaces, People: a.People, Now: now, IDs: a.IDs, Log: log, Node: o.Node, Guard: &safedial.Guard{Allow: allow}})
 	if err != nil {
 		return nil, err
 	}
-	a.Ledger, err = ledger.New(ledger.Options{Store: s, Now: now, Log: log})
+	a.Ledger, err = ledger.New(ledger.Options{Store: s, Log: log, Node: o.Node})
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +170,10 @@ func (a *App) Start(ctx context.Context) (err error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", a.API)
-	mux.Handle("/callbacks/", callback.New(a.Engine, a.log))
+	mux.Handle("/callbacks/{connector}", callback.Handler(a.Engine, a.log))
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
-	a.http = api.NewServer(traced(mux))
-	a.http.ErrorLog = slog.NewLogLogger(a.log.Handler(), slog.LevelDebug)
+	a.http = api.NewServer(a.addr.String(), traced(mux), a.log)
 	a.undo.add("http", a.stopHTTP)
 	go func() {
 		if err := a.http.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {

@@ -67,7 +67,7 @@ func DemoTemplates() []whatsapp.Template {
 
 // StartDemo starts the sandbox, a node beside it, and seeds a brand with
 // senders, connectors and approved templates the first time.
-func StartDemo(ctx context.Context, o DemoOptions, log *slog.Logger) (d *Demo, err error) {
+func StartDemo(ctx context.Context, o DemoOptions, log *slog.Logger) (started *Demo, err error) {
 	yes := true
 	after := handset.Duration(2 * time.Second)
 	sb, err := sandbox.New(sandbox.Options{
@@ -80,9 +80,10 @@ func StartDemo(ctx context.Context, o DemoOptions, log *slog.Logger) (d *Demo, e
 	if err != nil {
 		return nil, err
 	}
-	d = &Demo{Sandbox: sb}
+	d := &Demo{Sandbox: sb}
 	defer func() {
 		if err != nil {
+			started = nil
 			err = errors.Join(err, d.Stop(context.WithoutCancel(ctx)))
 		}
 	}()

@@ -37,7 +37,7 @@ func openStore(ctx context.Context, o *Options, now func() time.Time, log *slog.
 		return s, true, nil
 	}
 	if strings.HasPrefix(o.DatabaseURL, "postgres://") || strings.HasPrefix(o.DatabaseURL, "postgresql://") {
-		s, err := postgres.Open(ctx, o.DatabaseURL, postgres.Options{Log: log, Migrate: o.Migrate, Pooler: o.Pooler, ListenURL: o.ListenURL})
+		s, err := postgres.Open(ctx, postgres.Options{URL: o.DatabaseURL, ListenURL: o.ListenURL, Pooler: o.Pooler, Migrate: o.Migrate, Node: o.Node, Log: log, Now: now})
 		if err != nil {
 			return nil, false, err
 		}
