@@ -124,7 +124,7 @@ func judge(t *testing.T, r *rig, w *httptest.ResponseRecorder, status int, code,
 	if w.Code != status || p.Status != status || p.Code != code || p.Field != field {
 		t.Errorf("%d %s, want %d %s at %q", w.Code, w.Body, status, code, field)
 	}
-	if w.Header().Get("Content-Type") != "application/problem+json" || p.Title == "" || p.Type != "/docs#error-"+code {
+	if w.Header().Get("Content-Type") != "application/problem+json" || p.Title == "" || p.Type != "/docs#error-"+code || p.Request == "" || p.Request != w.Header().Get(headerRequest) {
 		t.Errorf("%s %s", w.Header().Get("Content-Type"), w.Body)
 	}
 	for _, text := range []string{w.Body.String(), fmt.Sprint(w.Header()), r.logged.String()} {

@@ -83,7 +83,7 @@ type oneConnector struct {
 type createConnector struct{ Body NewConnector }
 
 type changeConnector struct {
-	oneConnector
+	ID   string `path:"id" doc:"The connector's id."`
 	Body ConnectorChange
 }
 

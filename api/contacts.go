@@ -72,17 +72,17 @@ type oneContact struct {
 type createContact struct{ Body ContactRequest }
 
 type changeContact struct {
-	oneContact
+	ID   string `path:"id" doc:"The contact's id." example:"ct_01jd8x0k3m5q7s9v1x3z5b7d9f"`
 	Body ContactChange
 }
 
 type addIdentity struct {
-	oneContact
+	ID   string `path:"id" doc:"The contact's id." example:"ct_01jd8x0k3m5q7s9v1x3z5b7d9f"`
 	Body NewIdentity
 }
 
 type oneIdentity struct {
-	oneContact
+	ID       string `path:"id" doc:"The contact's id." example:"ct_01jd8x0k3m5q7s9v1x3z5b7d9f"`
 	Identity string `path:"identity" doc:"The identity's id."`
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/parley-messaging/parley/api/internal/strict"
 	"github.com/parley-messaging/parley/auth"
@@ -228,11 +229,20 @@ func decoding(f *strict.Fault) *Problem {
 // soften turns huma's own errors into problems. Their values are dropped: they
 // would repeat what the client sent (a GDPR matter), and so are messages that
 // quote it.
-func soften(_ huma.Context, _ string, v any) (any, error) {
-	m, ok := v.(*huma.ErrorModel)
+func soften(ctx huma.Context, _ string, v any) (any, error) {
+	p, ok := v.(*Problem)
+	if m, is := v.(*huma.ErrorModel); is {
+		p, ok = softened(m), true
+	}
 	if !ok {
 		return v, nil
 	}
+	_, w := humago.Unwrap(ctx)
+	p.Request = w.Header().Get(headerRequest)
+	return p, nil
+}
+
+func softened(m *huma.ErrorModel) *Problem {
 	code := engine.CodeInvalid
 	switch m.Status {
 	case http.StatusBadRequest:
@@ -249,7 +259,7 @@ func soften(_ huma.Context, _ string, v any) (any, error) {
 	p := problem(code, "", "", "")
 	if m.Status != http.StatusUnprocessableEntity {
 		p.Status = m.Status
-		return p, nil
+		return p
 	}
 	for _, e := range m.Errors {
 		if e != nil {
@@ -270,7 +280,7 @@ func soften(_ huma.Context, _ string, v any) (any, error) {
 	if len(p.Errors) == 1 {
 		p.Errors = nil
 	}
-	return p, nil
+	return p
 }
 
 // wrongType holds huma's messages for values of another JSON type.

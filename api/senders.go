@@ -45,7 +45,7 @@ type oneSender struct {
 type createSender struct{ Body SenderRequest }
 
 type changeSender struct {
-	oneSender
+	ID   string `path:"id" doc:"The sender's id."`
 	Body SenderRequest
 }
 

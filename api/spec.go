@@ -32,6 +32,7 @@ type op struct {
 // the gate to the handler, through huma, and no further.
 type caller struct {
 	auth.Principal
+	header http.Header // of the answer: the request id stands there
 }
 
 type callerKey struct{}
@@ -112,7 +113,7 @@ func (g gated) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Requ
 			p.write(w)
 			return
 		}
-		h(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller{who})))
+		h(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller{who, w.Header()})))
 	})
 }
 
@@ -138,7 +139,7 @@ func handle[I, O any](s *Server, o op, f func(context.Context, caller, *I) (*O, 
 		who, _ := ctx.Value(callerKey{}).(caller)
 		out, err := f(ctx, who, in)
 		if err != nil {
-			return nil, s.explain(ctx, http.Header{}, err)
+			return nil, s.explain(ctx, who.header, err)
 		}
 		return &output[O]{out}, nil
 	})
@@ -150,9 +151,9 @@ func handleNone[I any](s *Server, o op, f func(context.Context, caller, *I) erro
 	huma.Register(s.spec, o.operation(s.spec.OpenAPI().Components.Schemas), func(ctx context.Context, in *I) (*struct{}, error) {
 		who, _ := ctx.Value(callerKey{}).(caller)
 		if err := f(ctx, who, in); err != nil {
-			return nil, s.explain(ctx, http.Header{}, err)
+			return nil, s.explain(ctx, who.header, err)
 		}
-		return nil, nil
+		return &struct{}{}, nil
 	})
 }
 

@@ -34,12 +34,12 @@ type SuppressionRequest struct {
 }
 
 type addSuppression struct {
-	oneContact
+	ID   string `path:"id" doc:"The contact's id." example:"ct_01jd8x0k3m5q7s9v1x3z5b7d9f"`
 	Body SuppressionRequest
 }
 
 type oneSuppression struct {
-	oneContact
+	ID    string `path:"id" doc:"The contact's id." example:"ct_01jd8x0k3m5q7s9v1x3z5b7d9f"`
 	Scope string `path:"scope" doc:"The scope of the wish." example:"marketing"`
 }
 

@@ -98,22 +98,22 @@ type oneEndpoint struct {
 type createEndpoint struct{ Body EndpointRequest }
 
 type changeEndpoint struct {
-	oneEndpoint
+	ID   string `path:"id" doc:"The endpoint's id."`
 	Body EndpointRequest
 }
 
 type rotateSecret struct {
-	oneEndpoint
+	ID   string `path:"id" doc:"The endpoint's id."`
 	Body *RotateRequest
 }
 
 type replayDeliveries struct {
-	oneEndpoint
+	ID   string `path:"id" doc:"The endpoint's id."`
 	Body ReplayRequest
 }
 
 type listDeliveries struct {
-	oneEndpoint
+	ID    string `path:"id" doc:"The endpoint's id."`
 	Limit int    `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many at most."`
 	After string `query:"after" doc:"The next of the page before."`
 	State string `query:"state" enum:"pending,delivered,dead" doc:"Only in this state."`
