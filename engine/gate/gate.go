@@ -86,7 +86,7 @@ func Check(f *Facts) Decision {
 	case f.Unreached != "":
 		return Decision{Word: Skip, Reason: Unreachable, Detail: f.Unreached}
 	}
-	reason := NoWindowNeeded
+	word, reason := Allow, NoWindowNeeded
 	if f.Mode == message.Template {
 		if f.Template == "" {
 			return Decision{Word: Skip, Reason: TemplateUnknown}
@@ -96,15 +96,16 @@ func Check(f *Facts) Decision {
 		}
 	} else if f.NeedsWindow {
 		if f.WindowEnds.IsZero() || !f.Now.Before(f.WindowEnds.Add(-Margin)) {
-			if f.Fallback {
-				return Decision{Word: UseTemplate, Reason: WindowClosed}
+			if !f.Fallback {
+				return Decision{Word: Skip, Reason: WindowClosed}
 			}
-			return Decision{Word: Skip, Reason: WindowClosed}
+			word, reason = UseTemplate, WindowClosed
+		} else {
+			reason = WindowOpen
 		}
-		reason = WindowOpen
 	}
 	if f.Limit.Currency != "" && f.Estimate.Currency == f.Limit.Currency && f.Estimate.Micros > f.Limit.Micros {
 		return Decision{Word: Skip, Reason: PriceAboveLimit}
 	}
-	return Decision{Word: Allow, Reason: reason}
+	return Decision{Word: word, Reason: reason}
 }
