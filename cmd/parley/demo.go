@@ -7,11 +7,18 @@ import (
 	"github.com/parley-messaging/parley/app"
 )
 
-type demoCmd struct{ app.DemoOptions }
+type demoCmd struct{ demoOptions }
+
+// demoOptions is embedded under a lower-case name so that kong does not judge
+// the options before defaults fill them in; app.New does.
+type demoOptions = app.DemoOptions
+
+// Validate leaves it to app.New.
+func (c *demoCmd) Validate() error { return nil }
 
 // Run runs the demo until it is told to stop.
 func (c *demoCmd) Run(ctx context.Context) error {
-	o := c.DemoOptions
+	o := c.demoOptions
 	if o.DataDir == "data" {
 		o.DataDir = "data/demo"
 	}

@@ -48,7 +48,7 @@ func main() {
 	parser, err := kong.New(&c,
 		kong.Name("parley"),
 		kong.Description("Parley carries the conversation between a brand and a person over every channel the person uses."),
-		kong.UsageOnError(),
+		kong.ShortUsageOnError(),
 		kong.Configuration(yamlConfig, configPaths()...),
 		kong.Vars{"version": version},
 	)

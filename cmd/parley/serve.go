@@ -13,10 +13,17 @@ import (
 
 var lookupEnv = os.LookupEnv
 
+// options are embedded under a lower-case name so that kong does not judge them
+// before defaults fill them in; app.New does.
+type options = app.Options
+
 type serveCmd struct {
-	app.Options
+	options
 	PrintConfig bool `help:"Show the configuration, secrets hidden, and stop."`
 }
+
+// Validate leaves it to app.New.
+func (c *serveCmd) Validate() error { return nil }
 
 // Run serves until it is told to stop.
 func (c *serveCmd) Run(ctx context.Context) error {
