@@ -218,7 +218,8 @@ func TestContactsBySDK(t *testing.T) {
 	if ada.Name != "Ada L." || ada.Country != "" || len(ada.Identities) != 2 {
 		t.Errorf("%+v", ada)
 	}
-	ada, err = c.Contacts.RemoveIdentity(ctx, ada.ID, ada.Identities[1].ID)
+	added := ada.Identities[slices.IndexFunc(ada.Identities, func(i sdk.Identity) bool { return i.Channel == "messenger" })]
+	ada, err = c.Contacts.RemoveIdentity(ctx, ada.ID, added.ID)
 	r.check(err)
 	if _, err := c.Contacts.RemoveIdentity(ctx, ada.ID, "idn_00"); !sdk.IsCode(err, engine.CodeNotFound) {
 		t.Errorf("error %v", err)
