@@ -220,3 +220,9 @@ func (r *rig) call(method, path, body string, header ...string) *httptest.Respon
 }
 
 var _ http.Handler = (*Server)(nil)
+
+var (
+	_ Engine  = (*engine.Engine)(nil)
+	_ Privacy = (*privacy.Office)(nil)
+	_ Store   = store.Store(nil)
+)
