@@ -17,6 +17,10 @@
 // leaves once the one before was taken or given up. Events of different
 // messages overtake each other.
 //
+// An event whose endpoint has nothing waiting and answers quickly is sent before
+// its row is written (express.go); everything else is claimed from the rows
+// (sender.go).
+//
 // The package does not decide who may register an address (package api does)
 // and keeps no answer of a customer's server: a status and a word of ours.
 //

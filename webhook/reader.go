@@ -201,6 +201,9 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 	var rows []*store.WebhookDelivery
 	touched := make(map[message.EndpointID]bool)
 	flush := func(at store.Cursor) error {
+		r.d.express(ctx, rows)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		defer cancel()
 		if err := r.d.o.Store.Enqueue(ctx, readerName, at, rows); err != nil {
 			return err
 		}

@@ -46,6 +46,7 @@ type sender struct {
 	window int
 	tries  []*store.WebhookTry
 	health health
+	pace   pace
 }
 
 func newSender(d *Dispatcher, t *target) *sender {
@@ -195,7 +196,11 @@ func (s *sender) deliver(t *target, rows []*store.WebhookDelivery, until time.Ti
 		s.drop(len(l.rows))
 		return
 	}
+	began := now
 	now = s.d.o.Now()
+	if o.problem == "" {
+		s.observe(now.Sub(began))
+	}
 	notice := s.meet(o, now)
 	s.judge(t, l.rows, o, now, o.gone)
 	if notice != "" {
@@ -266,6 +271,9 @@ func (s *sender) settle() {
 			break // sent again when their leases have run out
 		}
 	}
+	s.mu.Lock()
+	s.pace.queued = max(s.pace.queued-len(tries), 0)
+	s.mu.Unlock()
 	s.drop(len(tries))
 }
 

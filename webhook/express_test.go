@@ -1,0 +1,82 @@
+package webhook_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/store"
+	"github.com/parley-messaging/parley/webhook"
+)
+
+// warm lets an endpoint take one event, after which it has earned the express
+// way.
+func (r *rig) warm(c *receiver, e *store.Endpoint) {
+	r.t.Helper()
+	r.events(event.MessageSent, r.message())
+	c.take(200)
+	r.until("settled", func() bool { return len(r.rows(e, store.WebhookDelivered)) == 1 })
+}
+
+func TestExpressWritesWhatWasTaken(t *testing.T) {
+	for _, batch := range []int{0, 10} {
+		r := start(t)
+		c := r.receiver()
+		e, secret := r.endpoint(c.url, func(e *store.Endpoint) { e.Batch = batch })
+		r.dispatcher()
+		r.warm(c, e)
+		sent := r.events(event.MessageReceived, r.message())
+		got := c.take(http.StatusAccepted)
+		check(t, webhook.Verify(secret, got.header, got.body, noon, time.Minute))
+		r.until("written", func() bool { return len(r.rows(e, store.WebhookDelivered)) == 2 })
+		row := r.rows(e, "")[0]
+		if row.Event.ID != sent[0].ID || row.Tries != 1 || row.Status != http.StatusAccepted || !row.LastAt.Equal(noon) {
+			t.Errorf("got %+v", row)
+		}
+		r.events(event.MessageSent, r.message())
+		c.take(500)
+		r.until("written", func() bool { return len(r.rows(e, "")) == 3 })
+		if row := r.rows(e, "")[0]; row.Tries != 1 || row.Error != "server_error" || row.State != store.WebhookPending || row.NextAt.Sub(noon) != 5*time.Second {
+			t.Errorf("got %+v", row)
+		}
+	}
+}
+
+func TestExpressCutIsSentAgain(t *testing.T) {
+	r := start(t)
+	c := r.receiver()
+	e, _ := r.endpoint(c.url)
+	d := r.dispatcher()
+	r.warm(c, e)
+	r.events(event.MessageSent, r.message())
+	first := c.next() // taken, and never answered
+	check(t, crash(d))
+	r.dispatcher(func(o *webhook.Options) { o.Node = "node-2" })
+	if again := c.take(200); again.id() != first.id() {
+		t.Errorf("got %s, then %s", first.id(), again.id())
+	}
+	r.until("delivered", func() bool { return len(r.rows(e, store.WebhookDelivered)) == 2 })
+}
+
+func TestExpressWaitsForNobody(t *testing.T) {
+	r := start(t)
+	slow, quick := r.receiver(), r.receiver()
+	a, _ := r.endpoint(slow.url)
+	d := r.dispatcher()
+	r.warm(slow, a)
+	b, _ := r.endpoint(quick.url)
+	d.EndpointChanged(r.ws, b.ID)
+	for seen := make(map[string]bool); len(seen) < 40; { // slow takes no more
+		if len(seen)%10 == 0 {
+			r.events(event.MessageSent, r.messages(10)...)
+		}
+		for n := len(seen); len(seen) < n+10; {
+			seen[quick.take(200).id()] = true
+		}
+	}
+	r.until("settled", func() bool { return len(r.rows(b, store.WebhookDelivered)) == 40 })
+	if n := len(r.rows(a, store.WebhookDelivered)); n != 1 {
+		t.Errorf("slow took %d", n)
+	}
+}
