@@ -14,7 +14,7 @@ import (
 // many as it has items. The zero Rate is no limit.
 type Rate struct {
 	PerSecond float64
-	Burst     int
+	Burst     int // requests at once; 0 = those of a second
 }
 
 // A meter holds one token bucket per workspace.
@@ -36,7 +36,9 @@ func newMeter(rate Rate, now func() time.Time) *meter {
 	if rate.PerSecond <= 0 {
 		return nil
 	}
-	rate.Burst = max(rate.Burst, 1)
+	if rate.Burst <= 0 {
+		rate.Burst = max(1, int(math.Ceil(rate.PerSecond)))
+	}
 	window := max(1, int(math.Ceil(float64(rate.Burst)/rate.PerSecond)))
 	return &meter{
 		rate: rate, now: now, buckets: make(map[message.WorkspaceID]*bucket),

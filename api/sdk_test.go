@@ -18,6 +18,7 @@ import (
 	"github.com/parley-messaging/parley/message"
 	sdk "github.com/parley-messaging/parley/sdk/go"
 	"github.com/parley-messaging/parley/store"
+	"github.com/parley-messaging/parley/webhook"
 )
 
 // The SDK's types have the fields of the document's schemas, all of them and
@@ -433,6 +434,12 @@ func TestWebhooksBySDK(t *testing.T) {
 	if want := []Secret{{Secret: rotated.Secret}, {Secret: we.Secret, Until: noon.Add(12 * time.Hour)}}; !cmp.Equal(want, secrets) || bytes.Contains(row.Sealed, []byte("whsec_")) {
 		t.Error("not the new secret and the old one for its grace, sealed")
 	}
+	// The room that signs reads what this one seals.
+	signing, err := webhook.OpenSecrets(ctx, r.reg, r.ws, id, row.Sealed)
+	r.check(err)
+	if len(signing) != 2 || signing[0].Value != rotated.Secret || signing[1].Value != we.Secret || !signing[1].Until.Equal(noon.Add(12*time.Hour)) {
+		t.Error("package webhook reads other secrets")
+	}
 	we, err = c.Webhooks.Update(ctx, we.ID, &sdk.EndpointRequest{URL: "https://example.com/other", Batch: 10})
 	r.check(err)
 	list, err := c.Webhooks.List(ctx)
@@ -531,6 +538,7 @@ func TestStreamEnds(t *testing.T) {
 			t.Errorf("%d %v", w.Code, w.Header())
 		}
 	}()
+	r.server.Close()
 	r.server.Close()
 	<-done
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -102,6 +103,7 @@ type Server struct {
 	doc   []byte
 	meter *meter
 	quit  chan struct{}
+	stop  sync.Once
 
 	scopes map[string]auth.Scope // by mux pattern, for operations behind huma
 
@@ -172,8 +174,8 @@ func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, 
 func (s *Server) Spec() []byte { return s.doc }
 
 // Close ends the live streams, which would else keep a graceful shutdown
-// waiting. It may be called once.
-func (s *Server) Close() { close(s.quit) }
+// waiting. It is harmless twice.
+func (s *Server) Close() { s.stop.Do(func() { close(s.quit) }) }
 
 // NewServer gives an http.Server with the time limits of this API: a client
 // that dribbles its headers or body is cut off. Streams lift the write limit

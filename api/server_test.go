@@ -38,7 +38,9 @@ func TestTenantsNeverMeet(t *testing.T) {
 	m := r.view(id, "secret of one")
 	r.engine.views = []*engine.View{m}
 
-	var doc struct{ Paths map[string]map[string]json.RawMessage }
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage
+	}
 	r.check(json.Unmarshal(r.server.Spec(), &doc))
 	bodies := map[string]string{
 		"PUT /v1/contacts/{id}": `{"name":"x"}`, "POST /v1/contacts/{id}/identities": `{"channel":"x","address":"y"}`, "POST /v1/contacts/{id}/suppressions": `{"scope":"all"}`,

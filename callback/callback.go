@@ -11,10 +11,10 @@ package callback
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/engine"
@@ -29,7 +29,8 @@ const MaxBody = 3 << 20
 // An Engine takes callbacks in; *engine.Engine is one.
 type Engine interface {
 	// Callback verifies and keeps one callback and tells what to answer. It
-	// fails with store.ErrNotFound for a connector that takes none.
+	// fails with store.ErrNotFound for a connector that takes none, and with a
+	// *message.Fault or a status of 400 or more for what is not the provider's.
 	Callback(ctx context.Context, id message.ConnectorID, c *channel.Callback) (channel.Answer, error)
 }
 
@@ -65,9 +66,16 @@ func Handler(e Engine, log *slog.Logger) http.Handler {
 		out, err := e.Callback(context.WithoutCancel(r.Context()), id, &channel.Callback{
 			Method: r.Method, Header: r.Header, Query: r.URL.Query(), Body: body,
 		})
+		var fault *message.Fault
 		switch {
 		case err == nil:
 			answer(w, out.Status, out.Body)
+		case out.Status >= 400: // refused by the connector, which says how
+			log.Warn("callback refused", "connector", id, "status", out.Status)
+			answer(w, out.Status, out.Body)
+		case errors.As(err, &fault):
+			log.Warn("callback refused", "connector", id, "fault", fault.Kind.String())
+			answer(w, http.StatusForbidden, "")
 		case errors.Is(err, store.ErrNotFound):
 			answer(w, http.StatusNotFound, "")
 		case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrUncertain), errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrStopped):
@@ -77,7 +85,7 @@ func Handler(e Engine, log *slog.Logger) http.Handler {
 		default:
 			// The cause may quote the body: its type says enough, and the
 			// provider comes again.
-			log.Error("callback failed", "connector", id, "status", strconv.Itoa(http.StatusInternalServerError))
+			log.Error("callback failed", "connector", id, "error", fmt.Sprintf("%T", err))
 			answer(w, http.StatusInternalServerError, "")
 		}
 	})

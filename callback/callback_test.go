@@ -48,6 +48,8 @@ func TestHandler(t *testing.T) {
 		{"event", "POST", good, strings.NewReader(canary), fake{answer: channel.Answer{Status: 200, Keep: true}}, 200, ""},
 		{"status left out", "POST", good, strings.NewReader(canary), fake{}, 200, ""},
 		{"bad signature", "POST", good, strings.NewReader(canary), fake{answer: channel.Answer{Status: 401}}, 401, ""},
+		{"bad signature with an error", "POST", good, strings.NewReader(canary), fake{answer: channel.Answer{Status: 401}, err: errors.New("no " + canary)}, 401, ""},
+		{"refused", "POST", good, strings.NewReader(canary), fake{err: &message.Fault{Kind: message.Refused, Certain: true}}, 403, ""},
 		{"no such connector", "POST", good, strings.NewReader(canary), fake{err: store.ErrNotFound}, 404, ""},
 		{"not an id", "POST", "/callbacks/nothing", strings.NewReader(canary), fake{}, 404, ""},
 		{"another kind of id", "POST", "/callbacks/" + message.SenderID(id).String(), strings.NewReader(canary), fake{}, 404, ""},
