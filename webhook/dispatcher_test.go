@@ -321,8 +321,8 @@ func TestCutRequestIsMadeAgain(t *testing.T) {
 	if rows := r.rows(e, ""); rows[0].State != store.WebhookPending || rows[0].Tries != 0 {
 		t.Fatalf("a cut request counts: %+v", rows[0])
 	}
-	r.dispatcher(func(o *webhook.Options) { o.Node = "node-2" })
 	r.clock.add(2 * time.Minute) // its lease runs out
+	r.dispatcher(func(o *webhook.Options) { o.Node = "node-2" })
 	if again := c.take(200); again.id() != first.id() || string(again.body) != string(first.body) {
 		t.Errorf("got %s, then %s", first.id(), again.id())
 	}

@@ -112,11 +112,11 @@ func (d *Dispatcher) note(ctx context.Context, ws message.WorkspaceID, id messag
 	if err := d.o.Store.PutEndpoint(ctx, e); err != nil {
 		return err
 	}
+	d.EndpointChanged(ws, id) // before the event is told: this endpoint does not get it
 	if e.Disabled != "" {
-		err = d.tell(ctx, e, now)
+		return d.tell(ctx, e, now)
 	}
-	d.EndpointChanged(ws, id)
-	return err
+	return nil
 }
 
 // tell logs that an endpoint was disabled.
