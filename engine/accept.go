@@ -12,6 +12,7 @@ import (
 	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
+	"github.com/parley-messaging/parley/workspace"
 )
 
 // Idempotency is a client's Idempotency-Key with the request it stands for.
@@ -55,14 +56,35 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 		return nil, err
 	}
 	out := make([]BatchResult, len(rs))
-	todo := make([]int, len(rs))
-	for i := range rs {
-		todo[i] = i
-	}
 	var bodyHash [16]byte
 	if idem.Key != "" {
 		bodyHash = room.Keys.Fingerprint("idempotent-body", idem.Body)
 	}
+	// In pieces, so that one client's ten thousand leave room in each commit
+	// for the others.
+	for from := 0; from < len(rs); from += acceptPiece {
+		todo := make([]int, 0, acceptPiece)
+		for i := from; i < min(from+acceptPiece, len(rs)); i++ {
+			todo = append(todo, i)
+		}
+		if err := e.piece(ctx, room, rs, todo, idem.Key, bodyHash, out); err != nil {
+			if from == 0 {
+				return nil, err
+			}
+			for i := from; i < len(rs); i++ {
+				out[i].Err = err // what was taken in before stays
+			}
+			break
+		}
+	}
+	return out, nil
+}
+
+// acceptPiece is how many items of a batch share one commit.
+const acceptPiece = 250
+
+func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Request, todo []int, idemKey string, bodyHash [16]byte, out []BatchResult) error {
+	ws := room.ID
 	for try := 0; len(todo) > 0; try++ {
 		items := make([]*store.Acceptance, 0, len(todo))
 		plans := make([]*prepared, 0, len(todo))
@@ -70,10 +92,10 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 		for _, i := range todo {
 			p, err := e.prepare(ctx, ws, rs[i])
 			if err != nil {
-				if idem.Key != "" {
+				if idemKey != "" {
 					// The same key must give the same answer, also when the world
 					// has changed since: a replay is found by its key alone.
-					if a := e.replay(ctx, ws, room.Keys.Fingerprint("idempotency", itemKey(idem.Key, i, len(rs))), bodyHash); a != nil {
+					if a := e.replay(ctx, ws, room.Keys.Fingerprint("idempotency", itemKey(idemKey, i, len(rs))), bodyHash); a != nil {
 						out[i] = *a
 						continue
 					}
@@ -86,8 +108,8 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 				out[i].Err = err
 				continue
 			}
-			if idem.Key != "" {
-				item.Idempotency, err = e.idempotency(ctx, p, room.Keys.Fingerprint("idempotency", itemKey(idem.Key, i, len(rs))), bodyHash, answer)
+			if idemKey != "" {
+				item.Idempotency, err = e.idempotency(ctx, p, room.Keys.Fingerprint("idempotency", itemKey(idemKey, i, len(rs))), bodyHash, answer)
 				if err != nil {
 					out[i].Err = err
 					continue
@@ -101,7 +123,7 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 		}
 		results, err := e.store.Accept(ctx, items)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		todo = todo[:0]
 		for n, res := range results {
@@ -114,7 +136,7 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func itemKey(key string, i, n int) []byte {

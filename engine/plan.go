@@ -97,11 +97,11 @@ func (e *Engine) person(ctx context.Context, ws message.WorkspaceID, cfg *worksp
 		}
 		return p, rc, nil
 	}
-	p, err := e.o.People.Resolve(ctx, ws, rc.addr)
-	if err == nil && p == nil {
-		p, err = e.o.People.Draft(ctx, ws, rc.addr)
+	found, err := e.o.People.Find(ctx, ws, []message.Address{rc.addr})
+	if err != nil {
+		return nil, rc, err
 	}
-	return p, rc, err
+	return found[0], rc, nil
 }
 
 // prepare plans a request. It fails with *Refusal when the request makes no
