@@ -10,6 +10,7 @@ import (
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/workspace"
@@ -121,10 +122,12 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 		if len(items) == 0 {
 			break
 		}
+		crashpoint.At(crashpoint.Accept)
 		results, err := e.store.Accept(ctx, items)
 		if err != nil {
 			return err
 		}
+		crashpoint.At(crashpoint.Accepted)
 		todo = todo[:0]
 		for n, res := range results {
 			i := which[n]

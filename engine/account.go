@@ -11,6 +11,7 @@ import (
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -236,6 +237,7 @@ func (o *owner) own(l store.Lease, until time.Time) {
 	o.mu.Lock()
 	a.lane = ln
 	o.mu.Unlock()
+	crashpoint.At(crashpoint.Lease)
 	o.recover(a, l.Token)
 	o.e.work(ln.run)
 	if linker, ok := a.conn.(channel.Linker); ok {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -119,7 +120,10 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 				}
 			}
 			t.moved(flow.Receipt(&e.policy, d, w, part, r, t.now))
-			t.after(func() { done(nil) })
+			t.after(func() {
+				crashpoint.At(crashpoint.Receipt)
+				done(nil)
+			})
 		},
 		gone: func() { done(nil) },
 	})

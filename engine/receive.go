@@ -11,6 +11,7 @@ import (
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/rules"
 	"github.com/parley-messaging/parley/store"
@@ -93,6 +94,7 @@ func (e *Engine) receiveOnce(ctx context.Context, a *account, in *message.Inboun
 	if err != nil {
 		return false, err
 	}
+	crashpoint.At(crashpoint.Received)
 	switch verdicts[0] {
 	case store.Done:
 		if person.New != nil {
@@ -411,6 +413,7 @@ func (e *Engine) Callback(ctx context.Context, id message.ConnectorID, c *channe
 	if err := e.store.Keep(ctx, []*store.Callback{cb}); err != nil {
 		return channel.Answer{}, err
 	}
+	crashpoint.At(crashpoint.CallbackKept)
 	e.process(a, cb, c.Body)
 	return answer, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -178,6 +179,7 @@ func (f *finisher) run() {
 		if len(ids) == 0 {
 			continue
 		}
+		crashpoint.At(crashpoint.CallbackDone)
 		if err := f.e.store.Finish(f.e.ctx, ids); err != nil && f.e.ctx.Err() == nil {
 			// They are found again by the sweep, and harmless twice.
 			f.e.log.Warn("callbacks not cleared", "error", err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/workspace"
@@ -87,10 +88,12 @@ func (e *Engine) send(l *lane, j *job, out *message.Outbound, w flow.Which, p *c
 	go func() {
 		defer e.sends.Done()
 		l.wire <- struct{}{}
+		crashpoint.At(crashpoint.Attempted)
 		ctx, cancel := context.WithTimeout(e.wire, sendTimeout)
 		acc, err := l.acc.conn.Send(ctx, out)
 		cancel()
 		<-l.wire
+		crashpoint.At(crashpoint.Sent)
 		f := fault(err)
 		e.outcome(l, j, p, w, acc, f)
 	}()
@@ -131,6 +134,7 @@ func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc m
 		}
 		t.lost(w, mv)
 		t.openRefs(l.acc, w)
+		t.after(func() { crashpoint.At(crashpoint.Answered) })
 	}})
 }
 

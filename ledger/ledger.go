@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -214,9 +215,11 @@ func (r *reader) step() (int, error) {
 	}
 	charges := l.charges(events)
 	if len(charges) > 0 {
+		crashpoint.At(crashpoint.Charging)
 		if err := l.o.Store.Charge(l.ctx, readerName, next, charges); err != nil {
 			return 0, err
 		}
+		crashpoint.At(crashpoint.Charged)
 		r.due = false
 	} else {
 		r.due = true

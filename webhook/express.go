@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -176,6 +177,7 @@ func (s *sender) expressOne(ctx context.Context, t *target, rows []*store.Webhoo
 	}
 	began := s.d.o.Now()
 	o := post(ctx, s.d.client, t, l.id, began, l.body)
+	crashpoint.At(crashpoint.WebhookPosted)
 	now := s.d.o.Now()
 	if o.problem != "" {
 		s.disappointed(now)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/store"
 )
 
@@ -192,6 +193,7 @@ func (s *sender) deliver(t *target, rows []*store.WebhookDelivery, until time.Ti
 		return
 	}
 	o := post(s.d.wire, s.d.client, t, l.id, now, l.body)
+	crashpoint.At(crashpoint.WebhookPosted)
 	if o.cut {
 		s.drop(len(l.rows))
 		return
