@@ -26,7 +26,7 @@ setup:
 	@scripts/setup build
 
 build: setup ## build bin/parley, without C
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 run: build ## start the demo: a server, a sandbox in place of the providers, a first message to paste
 	@bin/parley demo
@@ -49,11 +49,11 @@ format-check:
 	if [ -n "$$bad" ]; then printf 'not formatted (make fmt):\n%s\n' "$$bad" >&2; exit 1; fi
 
 vet:
-	@for m in $(MODULES); do (cd $$m && go vet ./...); done
+	@for m in $(MODULES); do (cd $$m && CGO_ENABLED=0 go vet ./...); done
 
 # Built once, so that it can run in every module.
 staticcheck: bin/staticcheck
-	@for m in $(MODULES); do (cd $$m && "$(CURDIR)/bin/staticcheck" ./...); done
+	@for m in $(MODULES); do (cd $$m && CGO_ENABLED=0 "$(CURDIR)/bin/staticcheck" ./...); done
 
 bin/staticcheck: tools/go.mod tools/go.sum
 	@go build -modfile=tools/go.mod -o $@ honnef.co/go/tools/cmd/staticcheck

@@ -109,11 +109,14 @@ func linked(into map[string]module, system string, args ...string) error {
 		} else if err != nil {
 			return fmt.Errorf("go list: %w", err)
 		}
-		if m := p.Module; m != nil && !m.Main { // the standard library has none
+		if m := p.Module; m != nil && !m.Main && !ours(m.Path) { // the standard library has none
 			into[m.Path] = *m
 		}
 	}
 }
+
+// ours reports whether a module is of this repository.
+func ours(path string) bool { return strings.HasPrefix(path, "github.com/parley-messaging/parley/") }
 
 // licences names the licences of the texts in a module's folder. Every text
 // that is called a licence must be known.
