@@ -54,11 +54,11 @@ var rooms = map[string]room{
 	"contact":   {may: []string{"message", "store", "vault", "workspace", "event", "internal/id"}, because: "people are looked up by those who act; they act on nobody"},
 	"privacy":   {may: []string{"message", "store", "vault", "workspace", "contact", "event", "internal/id"}, never: map[string]string{"engine": "erasing must work while nothing is sent"}, because: consumer},
 	"auth":      {may: []string{"message", "store", "workspace"}, because: consumer},
-	"ledger":    {may: []string{"message", "store", "event"}, never: map[string]string{"engine": "charges follow from events, not from whoever made them", "price": "it books what the event says, at the rate used then"}, because: consumer},
+	"ledger":    {may: []string{"message", "store", "event", "internal/crashpoint"}, never: map[string]string{"engine": "charges follow from events, not from whoever made them", "price": "it books what the event says, at the rate used then"}, because: consumer},
 	"webhook":   {may: []string{"message", "store", "event", "contact", "workspace", "vault", "internal/"}, never: map[string]string{"engine": "it reads the log: a dead endpoint must hold up nobody"}, because: consumer},
 
 	"engine": {
-		may:     []string{"message", "channel", "store", "rules", "price", "workspace", "contact", "event", "internal/id", "engine/"},
+		may:     []string{"message", "channel", "store", "rules", "price", "workspace", "contact", "event", "internal/id", "internal/crashpoint", "engine/"},
 		never:   map[string]string{"channel/": policy, "store/": policy, "vault": "it opens what is sealed through workspace and contact, which know whose key it is", "api": "the engine answers its callers and calls none of them", "webhook": "webhooks read the log: the engine does not know them"},
 		because: policy,
 	},
