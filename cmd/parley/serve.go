@@ -19,7 +19,8 @@ type options = app.Options
 
 type serveCmd struct {
 	options
-	PrintConfig bool `help:"Show the configuration, secrets hidden, and stop."`
+	PrintConfig bool          `help:"Show the configuration, secrets hidden, and stop."`
+	ClockSkew   time.Duration `hidden:"" help:"Set this node's clock wrong by this much, to test what that does."`
 }
 
 // Validate leaves it to app.New.
@@ -37,7 +38,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := app.New(ctx, o, time.Now, log)
+	a, err := app.New(ctx, o, func() time.Time { return time.Now().Add(c.ClockSkew) }, log)
 	if err != nil {
 		return err
 	}
