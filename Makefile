@@ -83,11 +83,14 @@ fmt: ## format all Go files
 fuzz: ## fuzz every target, each for FUZZ seconds (60)
 	@scripts/fuzz $(or $(FUZZ),60)
 
-crash: setup-test ## kill the program at its worst moments, ROUNDS times (20)
+crash: setup-test test/crash ## kill the program at its worst moments, ROUNDS times (20)
 	go test -count=$(or $(ROUNDS),20) ./test/crash/...
 
-simulate: setup-test ## a long simulation in virtual time, ROUNDS times (5)
+simulate: setup-test test/simulate ## a long simulation in virtual time, ROUNDS times (5)
 	go test -count=$(or $(ROUNDS),5) ./test/simulate/...
+
+test/crash test/simulate:
+	@echo '$@ is not built yet' >&2; exit 1
 
 bench: build ## what this machine can do: Go benchmarks, then the durable life of a message
 	go test -run '^$$' -bench . -benchmem ./...
