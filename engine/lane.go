@@ -304,8 +304,8 @@ func (l *lane) attempt(t *turn, j *job) {
 	}
 	f := l.e.facts(person, l.acc.typ, sender, d.Purpose, t.now)
 	f.Expires, f.Mode, f.Limit, f.Estimate = d.ExpiresAt, s.Mode, d.Limit, s.Estimate
-	state, ttl := l.templateState(cfg, s)
-	f.Template, f.Fallback = state, state == message.TemplateApproved
+	f.Template = templateState(cfg, s)
+	f.Fallback = f.Template == message.TemplateApproved
 	decision := gate.Check(&f)
 	switch decision.Word {
 	case gate.Hold:
@@ -322,7 +322,16 @@ func (l *lane) attempt(t *turn, j *job) {
 		return
 	case gate.UseTemplate:
 		s.Mode, s.Reason = message.Template, flow.ReasonWindowTemplate
-		s.ValidFor = ttl
+	}
+	if s.Mode == message.Template {
+		// The step may have been planned as free-form, or the template's own
+		// time-to-live may have changed since: what is told is what goes out.
+		l.e.requote(t, cfg, sender, l.acc.typ, s, &f)
+		if gate.Over(&f) {
+			t.moved(flow.Skip(&l.e.policy, d, gate.PriceAboveLimit, "", t.now))
+			t.after(release)
+			return
+		}
 	}
 	out, err := l.e.outbound(t, cfg, sender, l.acc, person)
 	if err != nil {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/engine/gate"
 	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -19,19 +21,62 @@ const sealRef = "deliveries.ref"
 // sendTimeout bounds one hand-over; connectors may end sooner.
 const sendTimeout = 60 * time.Second
 
-// templateState gives the review state of the template a step uses, and the
-// time-to-live its provider will keep to.
-func (l *lane) templateState(cfg *workspace.Config, s *message.Step) (message.TemplateState, time.Duration) {
-	if s.Template == "" {
-		return "", 0
+// templateState gives the review state of the template a step uses.
+func templateState(cfg *workspace.Config, s *message.Step) message.TemplateState {
+	if t := templateOf(cfg, s); t != nil {
+		return t.State
 	}
+	if s.Template == "" {
+		return ""
+	}
+	return message.TemplateDeleted
+}
+
+// templateOf gives the registered template a step uses; nil when there is none.
+func templateOf(cfg *workspace.Config, s *message.Step) *store.Template {
 	name, language := cutTemplate(s.Template)
 	for _, t := range cfg.Templates(s.Sender, name, language) {
 		if t.Name == name {
-			return t.State, t.TTL
+			return t
 		}
 	}
-	return message.TemplateDeleted, 0
+	return nil
+}
+
+// requote prices a template step as it is about to go out, and takes over how
+// long its provider will try.
+func (e *Engine) requote(t *turn, cfg *workspace.Config, sender *store.Sender, typ *channel.Type, s *message.Step, f *gate.Facts) {
+	tpl := templateOf(cfg, s)
+	if tpl == nil {
+		return
+	}
+	s.ValidFor = tpl.TTL
+	if s.ValidFor == 0 {
+		if ttl, ok := e.o.Rules.As(t.now).TTL(string(typ.Channel), string(tpl.Category)); ok {
+			s.ValidFor = ttl.DefaultTTL()
+		}
+	}
+	p := e.quote(t.now, typ, sender, e.country(t), t.r.d.Purpose, message.Template, tpl.Category, *f, s.Segments)
+	if p.Amount.Currency != "" {
+		s.Estimate, f.Estimate = p.Amount, p.Amount
+	}
+}
+
+// country gives where the recipient's number belongs; "" when there is none.
+func (e *Engine) country(t *turn) string {
+	p, err := t.who()
+	if err != nil || p.Erased() {
+		return ""
+	}
+	a, _, ok := p.Address([]message.Channel{message.Phone})
+	if !ok {
+		return ""
+	}
+	_, country, err := e.o.Phones.Normalize(a.ID, "")
+	if err != nil {
+		return ""
+	}
+	return country
 }
 
 func cutTemplate(s string) (name, language string) {

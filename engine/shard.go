@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -359,6 +360,9 @@ func (t *turn) moved(m flow.Move) {
 	d := t.r.d
 	for i := range m.Events {
 		t.events = append(t.events, t.event(&m.Events[i]))
+		if ev := &m.Events[i]; ev.Charge && ev.Step >= 0 && ev.Attempt >= 0 {
+			t.differs(&d.Steps[ev.Step], ev)
+		}
 	}
 	for _, w := range m.Close {
 		a := &d.Steps[w.Step].Attempts[w.Attempt]
@@ -371,6 +375,25 @@ func (t *turn) moved(m flow.Move) {
 	if m.Remember != nil || m.Suppress != nil || m.Pause != nil || m.Slow != nil || m.CloseWindow {
 		t.after(func() { t.e.reach(t.r, m) })
 	}
+}
+
+// differs logs that the provider's word on money is not our estimate (law 9).
+func (t *turn) differs(s *message.Step, ev *flow.Event) {
+	a := &s.Attempts[ev.Attempt]
+	if a.PriceBy != "provider" || a.Price == s.Estimate {
+		return
+	}
+	raw, err := json.Marshal(map[string]any{
+		"step": ev.Step, "attempt": ev.Attempt, "channel": s.Channel, "rule": a.PriceRule,
+		"estimate": map[string]any{"micros": s.Estimate.Micros, "currency": s.Estimate.Currency},
+		"provider": map[string]any{"micros": a.Price.Micros, "currency": a.Price.Currency},
+	})
+	if err != nil {
+		return
+	}
+	diff := t.e.event(t.r.ws, event.PriceDiffers, t.now, raw)
+	diff.Message, diff.Contact = t.r.d.ID, t.r.d.Contact
+	t.events = append(t.events, diff)
 }
 
 // after runs f once the turn is durable.
@@ -423,7 +446,7 @@ func (t *turn) event(f *flow.Event) store.Event {
 				data.Fault = &faultFacts{Kind: a.Fault.String(), Code: a.Code, Title: a.Title}
 			}
 			if f.Charge {
-				data.Charge = &chargeFacts{Amount: a.Price.Micros, Currency: a.Price.Currency, By: a.PriceBy, Rule: a.PriceRule}
+				data.Charge = &chargeFacts{Amount: a.Price.Micros, Currency: a.Price.Currency, By: a.PriceBy, Rule: a.PriceRule, Country: t.e.country(t)}
 			}
 		}
 	}

@@ -104,8 +104,14 @@ func Check(f *Facts) Decision {
 			reason = WindowOpen
 		}
 	}
-	if f.Limit.Currency != "" && f.Estimate.Currency == f.Limit.Currency && f.Estimate.Micros > f.Limit.Micros {
+	if Over(f) {
 		return Decision{Word: Skip, Reason: PriceAboveLimit}
 	}
 	return Decision{Word: word, Reason: reason}
+}
+
+// Over reports whether the estimate is above the limit, as far as both are in
+// one currency.
+func Over(f *Facts) bool {
+	return f.Limit.Currency != "" && f.Estimate.Currency == f.Limit.Currency && f.Estimate.Micros > f.Limit.Micros
 }
