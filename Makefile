@@ -7,7 +7,7 @@ SHELL       := bash
 # The Go of this machine is used as it is; nothing fetches another.
 export GOTOOLCHAIN := local
 
-MODULES := . $(patsubst %/go.mod,%,$(wildcard sdk/*/go.mod))
+MODULES := $(patsubst %/go.mod,%,$(wildcard sdk/*/go.mod)) .
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOL    := go tool -modfile=tools/go.mod
 SOURCES  = find . -name '*.go' -not -path '*/node_modules/*' -not -path '*/testdata/*'
