@@ -83,8 +83,8 @@ fmt: ## format all Go files
 fuzz: ## fuzz every target, each for FUZZ seconds (60)
 	@scripts/fuzz $(or $(FUZZ),60)
 
-crash: setup-test test/crash ## kill the program at its worst moments, ROUNDS times (20)
-	go test -count=$(or $(ROUNDS),20) ./test/crash/...
+crash: setup-test test/crash ## kill the program at its worst moments, KILLS times per store (200)
+	CRASH_KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 60m ./test/crash/...
 
 simulate: setup-test test/simulate ## a long simulation in virtual time, ROUNDS times (5)
 	go test -count=$(or $(ROUNDS),5) ./test/simulate/...
