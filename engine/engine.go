@@ -27,6 +27,7 @@ import (
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/internal/id"
+	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/price"
 	"github.com/parley-messaging/parley/rules"
 	"github.com/parley-messaging/parley/store"
@@ -83,6 +84,7 @@ type Engine struct {
 	log    *slog.Logger
 	policy flow.Policy
 	types  map[string]*channel.Type
+	reads  map[message.Channel]bool // channels that tell of reading
 
 	shards []*shard
 	refs   refCache
@@ -125,11 +127,12 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		o: o, store: o.Store, now: o.Now, log: o.Log, policy: o.Policy,
-		types: make(map[string]*channel.Type, len(o.Types)),
-		quit:  make(chan struct{}),
+		types: make(map[string]*channel.Type, len(o.Types)), reads: make(map[message.Channel]bool),
+		quit: make(chan struct{}),
 	}
 	for i := range o.Types {
 		e.types[o.Types[i].Kind] = &o.Types[i]
+		e.reads[o.Types[i].Channel] = e.reads[o.Types[i].Channel] || o.Types[i].Receipts.Read
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.wire, e.cut = context.WithCancel(e.ctx)

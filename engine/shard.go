@@ -301,7 +301,7 @@ func (s *shard) applied(t *turn, a store.Applied) {
 		if !t.r.d.Due.IsZero() {
 			s.e.sched.kick(t.r.d.Due)
 		}
-		if t.r.d.State.Ended() && t.r.d.Due.IsZero() && t.r.d.State != message.Delivered {
+		if s.e.over(t.r.d) {
 			delete(s.cache, t.r.d.ID)
 		}
 	case store.Guarded:
@@ -323,6 +323,20 @@ func (s *shard) applied(t *turn, a store.Applied) {
 			}
 		}
 	}
+}
+
+// over reports whether nothing more is expected of a delivery: it need not
+// stay in memory. What comes all the same is joined from the store.
+func (e *Engine) over(d *message.Delivery) bool {
+	if !d.State.Ended() || !d.Due.IsZero() {
+		return false
+	}
+	for i := range d.Steps {
+		if s := &d.Steps[i]; s.State.Open() || s.State == message.StepDelivered && e.reads[s.Channel] {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *shard) finish(t *turn, parked []store.Parked) {
