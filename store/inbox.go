@@ -95,5 +95,6 @@ type Reception struct {
 	Window     *Window    // opened or renewed; a late one never shortens it
 	Suppress   []Suppression
 	Allow      []Suppression // taken away
+	Media      []*MediaFile  // files it brings, still to be fetched
 	Events     []Event
 }

@@ -57,5 +57,6 @@ type Purge struct {
 	Idempotency time.Time // keys that expired before
 	Dedup       time.Time // inbound keys to be forgotten before
 	Refs        time.Time // open refs that expired before
+	Media       time.Time // files and links that expired before
 	Batch       int       // rows at most of each kind
 }

@@ -17,6 +17,8 @@ type Log interface {
 	Read(ctx context.Context, ws message.WorkspaceID, after Cursor, limit int) ([]*LogEvent, Cursor, error)
 	// Head gives the cursor after the last event that may be read now.
 	Head(ctx context.Context) (Cursor, error)
+	// Append logs events that come with no other write.
+	Append(ctx context.Context, events []Event) error
 	// Changed gives a channel that is closed at the next commit of events that
 	// this process hears of. It may be spurious, and on many nodes late: poll too.
 	Changed() <-chan struct{}

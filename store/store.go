@@ -52,6 +52,7 @@ type Store interface {
 	Log
 	Webhooks
 	Ledger
+	Media
 	Leases
 	Upkeep
 

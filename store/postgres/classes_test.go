@@ -94,6 +94,11 @@ func TestEraseMissesNothing(t *testing.T) {
 	must(s.Enqueue(ctx, "webhooks", "", []*store.WebhookDelivery{{
 		ID: newID(now), Workspace: ws, Endpoint: newID(now), Event: event(), State: store.WebhookPending, NextAt: now, CreatedAt: now,
 	}}))
+	file := newID(now)
+	must(s.PutMedia(ctx, &store.MediaFile{ID: file, Workspace: ws, Contact: contact.ID, State: store.MediaOpen, CreatedAt: now, Sealed: mark}))
+	must(s.PutChunks(ctx, ws, file, 0, [][]byte{mark}))
+	must(s.PutCopy(ctx, &store.MediaCopy{Workspace: ws, Media: file, Connector: connector, Sealed: mark}))
+	must(s.PutLink(ctx, &store.Link{Key: index, Workspace: ws, Contact: contact.ID, Media: file, ExpiresAt: now}))
 
 	found := marked(t, s, mark, index[:])
 	for table, columns := range Classes() {

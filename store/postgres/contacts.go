@@ -168,6 +168,10 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 		b.Queue(`DELETE FROM windows WHERE workspace = $1 AND contact = $2`, ws[:], id[:])
 		b.Queue(`UPDATE messages SET sealed = NULL, identity = NULL WHERE workspace = $1 AND contact = $2`, ws[:], id[:])
 		b.Queue(`UPDATE events SET sealed = NULL WHERE workspace = $1 AND contact = $2 AND sealed IS NOT NULL`, ws[:], id[:])
+		b.Queue(`DELETE FROM media_chunks WHERE workspace = $1 AND media IN (SELECT id FROM media WHERE workspace = $1 AND contact = $2)`, ws[:], id[:])
+		b.Queue(`DELETE FROM media_copies WHERE workspace = $1 AND media IN (SELECT id FROM media WHERE workspace = $1 AND contact = $2)`, ws[:], id[:])
+		b.Queue(`DELETE FROM media WHERE workspace = $1 AND contact = $2`, ws[:], id[:])
+		b.Queue(`DELETE FROM links WHERE workspace = $1 AND contact = $2`, ws[:], id[:])
 		b.Queue(`UPDATE webhooks SET sealed = NULL WHERE workspace = $1 AND contact = $2 AND sealed IS NOT NULL`, ws[:], id[:])
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return err

@@ -133,6 +133,7 @@ func (g *group) writeReceptions(b *pgx.Batch) {
 	writeContacts(b, contacts)
 	writeIdentities(b, identities)
 	writeMessages(b, messages)
+	g.writeMedia(b)
 	p.write(b, g)
 }
 

@@ -49,6 +49,8 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 			SELECT count(*) FROM e`},
 		{p.Webhooks, simply("webhooks", "state <> 'pending' AND created_at < $1 AND last_at < $1", "created_at")},
 		{p.Callbacks, simply("callbacks", "due IS NULL AND at < $1", "at")},
+		{p.Media, purgeMedia},
+		{p.Media, simply("links", "expires_at < $1", "expires_at")},
 		{p.Idempotency, simply("idempotency", "expires_at < $1", "expires_at")},
 		{p.Dedup, simply("dedup", "forget_at < $1", "forget_at")},
 		{p.Refs, simply("refs", "expires_at < $1", "expires_at")},

@@ -37,6 +37,10 @@ func Classes() map[string]map[string]Class {
 		"parked_keys":  {"key": Hash},
 		"callbacks":    {"sealed": ByDay},
 		"dedup":        {"key": Hash},
+		"media":        {"sealed": ByContact}, // ByBrand where it has no contact
+		"media_chunks": {"sealed": ByContact},
+		"media_copies": {"sealed": ByContact},
+		"links":        {"key": Hash},
 	}
 }
 

@@ -125,6 +125,11 @@ func TestEraseMissesNothing(t *testing.T) {
 		Message: &store.Message{ID: newID(now), Workspace: ws, Contact: contact.ID, Direction: store.MO, Identity: index, CreatedAt: now, Sealed: mark},
 		Window:  &store.Window{Identity: index, Kind: "service", OpenedAt: now, ClosesAt: now.Add(time.Hour)}}})
 	must(err)
+	file := newID(now)
+	must(s.PutMedia(ctx, &store.MediaFile{ID: file, Workspace: ws, Contact: contact.ID, State: store.MediaOpen, CreatedAt: now, Sealed: mark}))
+	must(s.PutChunks(ctx, ws, file, 0, [][]byte{mark}))
+	must(s.PutCopy(ctx, &store.MediaCopy{Workspace: ws, Media: file, Connector: connector, Sealed: mark}))
+	must(s.PutLink(ctx, &store.Link{Key: index, Workspace: ws, Contact: contact.ID, Media: file, ExpiresAt: now}))
 
 	found := marked(t, s, mark, index[:])
 	for table, cols := range Classes() {

@@ -31,6 +31,16 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 				return err
 			}
 		}
+		for _, sql := range []string{
+			`DELETE FROM media_chunks WHERE workspace = ?1 AND media IN (SELECT id FROM media WHERE workspace = ?1 AND contact = ?2)`,
+			`DELETE FROM media_copies WHERE workspace = ?1 AND media IN (SELECT id FROM media WHERE workspace = ?1 AND contact = ?2)`,
+			`DELETE FROM media WHERE workspace = ?1 AND contact = ?2`,
+			`DELETE FROM links WHERE workspace = ?1 AND contact = ?2`,
+		} {
+			if err := w.c.q(sql).int(workspace).key(id).exec(); err != nil {
+				return err
+			}
+		}
 		if err := w.c.q(`UPDATE events SET sealed = NULL WHERE contact = ? AND workspace = ? AND sealed IS NOT NULL`).key(id).int(workspace).exec(); err != nil {
 			return err
 		}

@@ -31,6 +31,8 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 		{p.Events, s.oldEvents, (*writer).dropEvent},
 		{p.Webhooks, s.oldWebhooks, dropping(`DELETE FROM webhooks WHERE endpoint = ? AND id = ? AND state <> 0`)},
 		{p.Callbacks, old(`SELECT 0, id, NULL FROM callbacks WHERE until = -1 AND at < ? LIMIT ?`), dropping(`DELETE FROM callbacks WHERE ? = 0 AND id = ?`)},
+		{p.Media, s.oldMedia, (*writer).dropMedia},
+		{p.Media, old(`SELECT 0, key, NULL FROM links WHERE expires_at < ? LIMIT ?`), dropping(`DELETE FROM links WHERE ? = 0 AND key = ?`)},
 		{p.Idempotency, old(`SELECT workspace, key, NULL FROM idempotency WHERE expires_at < ? LIMIT ?`), nil},
 		{p.Dedup, old(`SELECT workspace, key, NULL FROM dedup WHERE forget_at < ? LIMIT ?`), dropping(`DELETE FROM dedup WHERE workspace = ? AND key = ?`)},
 		{p.Refs, old(`SELECT connector, key, message FROM refs WHERE expires_at < ? LIMIT ?`), nil},

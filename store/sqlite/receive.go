@@ -63,6 +63,11 @@ func (w *writer) receive(r *store.Reception) (store.Verdict, error) {
 	if err := w.insertMessage(workspace, who.n, m); err != nil {
 		return 0, err
 	}
+	for _, file := range r.Media {
+		if err := w.insertMedia(file); err != nil {
+			return 0, err
+		}
+	}
 	changed := len(r.Identities) > 0 || r.Window != nil
 	for i := range r.Identities {
 		if err := w.insertIdentity(workspace, who.n, &r.Identities[i]); err != nil {

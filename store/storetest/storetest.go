@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"Log", logTests()},
 		{"Webhooks", webhooksTests()},
 		{"Ledger", ledgerTests()},
+		{"Media", mediaTests()},
 		{"Leases", leasesTests()},
 		{"Upkeep", upkeepTests()},
 		{"Tenants", tenantsTests()},
