@@ -70,7 +70,7 @@ type Options struct {
 
 	Policy     flow.Policy
 	Shards     int           // workers that own deliveries; 0 = 4
-	Cache      int           // deliveries kept in memory by each shard; 0 = 8192
+	Cache      int           // deliveries kept in memory by each shard; 0 = 2048
 	Queue      int           // messages kept in memory by each lane; 0 = 20000
 	LeaseFor   time.Duration // of a connector account; 0 = 6 s
 	HealthWait time.Duration // before a misconfigured connector is tried again; 0 = 60 s
@@ -111,7 +111,7 @@ func New(o Options) (*Engine, error) {
 		o.Shards = 4
 	}
 	if o.Cache <= 0 {
-		o.Cache = 8192
+		o.Cache = 2048
 	}
 	if o.Queue <= 0 {
 		o.Queue = 20000
@@ -136,7 +136,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.wire, e.cut = context.WithCancel(e.ctx)
-	e.refs.init(o.Shards * o.Cache)
+	e.refs.init(4 * o.Shards * o.Cache)
 	for range o.Shards {
 		e.shards = append(e.shards, newShard(e))
 	}

@@ -32,7 +32,7 @@ type Options struct {
 	Readers int              // reading connections; 0 = 4
 	Queue   int              // items that may wait for a commit before ErrUnavailable; 0 = 50,000
 	Group   int              // items after which a group is closed; 0 = 1,000
-	Cache   int              // page cache of the writer in KiB; 0 = 65,536
+	Cache   int              // page cache of the writer in KiB; 0 = 32,768
 
 	copyAt   int64 // pages in the write-ahead log after which it is copied; 0 = checkpointPages
 	pages    int64 // largest size of the file in pages, for tests of a full disk
@@ -107,7 +107,7 @@ func (o Options) withDefaults() Options {
 		o.Group = 1_000
 	}
 	if o.Cache <= 0 {
-		o.Cache = 65_536
+		o.Cache = 32_768
 	}
 	if o.copyAt <= 0 {
 		o.copyAt = checkpointPages
