@@ -148,12 +148,3 @@ type unreachableError struct{ base string }
 func (e *unreachableError) Error() string {
 	return "nothing listens at " + e.base + ": start it (parley demo, parley serve, parley sandbox) or give another address"
 }
-
-// status gives the HTTP status of a refusal; 0 for other errors.
-func status(err error) int {
-	var p *problem
-	if errors.As(err, &p) {
-		return p.Status
-	}
-	return 0
-}

@@ -20,7 +20,7 @@ func (c *sendCmd) follow(ctx context.Context, cl *client, from, id string, p pal
 	}
 	last := ""
 	booked := costs{}
-	err := cl.stream(ctx, from, nil, nil, func(e *logEvent) error {
+	err := cl.stream(ctx, from, nil, func(e *logEvent) error {
 		if e.Data.Message != id {
 			return nil
 		}

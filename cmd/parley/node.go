@@ -77,6 +77,17 @@ func openNode(ctx context.Context, o app.Options) (*app.App, error) {
 		return nil, err
 	}
 	o.Migrate = false
+	if path, embedded := file(&o); embedded {
+		// A lock, a schema or settings that do not fit are told before any key
+		// is asked for.
+		s, err := sqlite.Open(ctx, path, sqlite.Options{Now: time.Now})
+		if err != nil {
+			return nil, explain(err)
+		}
+		if err := s.Close(); err != nil {
+			return nil, err
+		}
+	}
 	scratch := ""
 	if _, embedded := file(&o); !embedded {
 		var err error

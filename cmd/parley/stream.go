@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	parley "github.com/parley-messaging/parley/sdk/go"
 )
 
 // A logEvent is one event of the log.
@@ -46,8 +45,7 @@ type logEvent struct {
 		} `json:"content"`
 	} `json:"data"`
 
-	cursor string // where to go on after it
-	raw    []byte // as it came
+	raw []byte // as it is told
 }
 
 // errEnough ends a stream from within.
@@ -94,84 +92,29 @@ func (c *client) past(ctx context.Context, types []string, f func(*logEvent) err
 	}
 }
 
-// stream calls f with each event after a cursor until ctx ends or f fails. A
-// stream that breaks is taken up again where it broke, and misses nothing;
-// lost, when not nil, hears why. It ends without an error when ctx did or f
-// gave errEnough.
-func (c *client) stream(ctx context.Context, after string, types []string, lost func(error), f func(*logEvent) error) error {
-	const least, most = 250 * time.Millisecond, 5 * time.Second
-	wait := least
-	for ctx.Err() == nil {
-		err := c.streamOnce(ctx, after, types, func(e *logEvent) error {
-			wait = least
-			if err := f(e); err != nil {
-				return err
-			}
-			after = e.cursor
-			return nil
-		})
-		switch {
-		case errors.Is(err, errEnough) || ctx.Err() != nil:
-			return nil
-		case status(err) >= 400 && status(err) < 500 && status(err) != http.StatusTooManyRequests, errors.As(err, new(*stopError)):
+// stream calls f with each event after a cursor until ctx ends or f fails,
+// through the SDK: a stream that breaks is taken up again where it broke, and
+// misses nothing. It ends without an error when ctx did or f gave errEnough.
+func (c *client) stream(ctx context.Context, after string, types []string, f func(*logEvent) error) error {
+	sdk := parley.New(c.base, c.key, parley.WithUserAgent("parley-cli"))
+	for e, err := range sdk.Events.Stream(ctx, parley.EventOptions{After: after, Types: types}) {
+		if err != nil {
 			return err
-		case lost != nil && err != nil:
-			lost(err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
+		raw, err := json.Marshal(e)
+		if err != nil {
+			return err
 		}
-		wait = min(2*wait, most)
+		one := &logEvent{raw: raw}
+		if err := json.Unmarshal(raw, one); err != nil {
+			return err
+		}
+		if err := f(one); err != nil {
+			if errors.Is(err, errEnough) {
+				return nil
+			}
+			return err
+		}
 	}
 	return nil
-}
-
-// A stopError is a failure of the reader, not of the stream.
-type stopError struct{ err error }
-
-func (e *stopError) Error() string { return e.err.Error() }
-func (e *stopError) Unwrap() error { return e.err }
-
-func (c *client) streamOnce(ctx context.Context, after string, types []string, f func(*logEvent) error) error {
-	q := url.Values{"after": {or(after, "now")}}
-	if len(types) > 0 {
-		q.Set("types", strings.Join(types, ","))
-	}
-	res, err := c.open(ctx, http.MethodGet, "/v1/events/stream?"+q.Encode(), nil, "Accept", "text/event-stream", "Last-Event-ID", after)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }() // nothing was written
-	lines := bufio.NewScanner(res.Body)
-	lines.Buffer(make([]byte, 0, 64<<10), 4<<20)
-	var id string
-	var data []byte
-	for lines.Scan() {
-		line := lines.Bytes()
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		value = bytes.TrimPrefix(value, []byte(" "))
-		switch string(name) {
-		case "id":
-			id = string(value)
-		case "data":
-			if data != nil {
-				data = append(data, '\n')
-			}
-			data = append(data, value...)
-		case "":
-			if len(line) > 0 || data == nil { // a comment, or nothing was told
-				continue
-			}
-			e := &logEvent{cursor: id, raw: data}
-			if err := json.Unmarshal(data, e); err != nil {
-				return &stopError{err}
-			}
-			data = nil
-			if err := f(e); err != nil {
-				return err
-			}
-		}
-	}
-	return lines.Err()
 }

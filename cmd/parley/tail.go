@@ -61,7 +61,7 @@ func (c *tailCmd) Run(ctx context.Context) error {
 			line = []byte(e.line(p))
 		}
 		if _, err := os.Stdout.Write(append(line, '\n')); err != nil {
-			return &stopError{err}
+			return err
 		}
 		if c.Forward != "" {
 			if err := forward(ctx, c.Forward, key, e); err != nil {
@@ -85,9 +85,7 @@ func (c *tailCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return cl.stream(ctx, after, types, func(err error) {
-		fmt.Fprintln(os.Stderr, p.dim("the stream broke ("+err.Error()+"); it goes on where it was"))
-	}, show)
+	return cl.stream(ctx, after, types, show)
 }
 
 // from gives the time events must have and the cursor to begin after; "" is

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +26,10 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(build(m)) }
 
 func build(m *testing.M) int {
+	if err := look("../.."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "parley-story-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -38,6 +43,24 @@ func build(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// look stats every source of the program, so that go test knows what its
+// cached result depends on: the build in between hides it.
+func look(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && (name == ".git" || name == "node_modules" || name == "test") {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() && (strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, ".sql") || strings.HasSuffix(name, ".json")) {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
 }
 
 // patience is how long anything may take on a busy machine.
