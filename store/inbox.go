@@ -55,8 +55,10 @@ type Lookup struct {
 	Connector message.ConnectorID
 	Keys      []message.RefKey // spellings of the provider's id
 	Inferred  message.RefKey   // key made of addresses; zero = cannot be inferred
-	At        time.Time        // of the receipt, to choose among reused ids
-	Park      *Parked          // stored when nothing is found; nil = do not park
+	// At is the receipt's time: it chooses among reused ids, and a receipt fits
+	// an inferred ref only from a minute before the ref's At to its Expires.
+	At   time.Time
+	Park *Parked // stored when nothing is found; nil = do not park
 }
 
 // A Matched answers a Lookup.

@@ -158,7 +158,8 @@ type OpenRef struct {
 	Attempt   uint16
 	Part      uint8
 	// Inferred marks a key made of addresses instead of a provider id: it may
-	// settle an unknown attempt when it fits exactly one.
+	// settle an unknown attempt when it fits exactly one by addresses and time,
+	// which is from a minute before At to Expires.
 	Inferred bool
 	At       time.Time
 	Expires  time.Time // receipts are not expected any more

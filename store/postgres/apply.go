@@ -205,8 +205,10 @@ func (c *refColumns) close(n int32, r *store.RefName, d *message.Delivery) {
 }
 
 // write adds the parts that insert refs and find the receipts parked for them.
-// A receipt parked by addresses is given only while the ref is the one open.
+// A receipt parked by addresses is given only while the ref is the one open that
+// its time fits.
 func (c *refColumns) write(s *statement) {
+	margin := strconv.FormatInt(skew.Microseconds(), 10)
 	s.add(`, o AS MATERIALIZED (SELECT * FROM unnest(`, s.arg(c.n), `::int[], `, s.arg(c.connector), `::bytea[], `, s.arg(c.key), `::bytea[], `,
 		s.arg(c.ws), `::bytea[], `, s.arg(c.message), `::bytea[], `, s.arg(c.step), `::smallint[], `, s.arg(c.attempt), `::int[], `,
 		s.arg(c.part), `::smallint[], `, s.arg(c.inferred), `::bool[], `, s.arg(c.at), `::bigint[], `, s.arg(c.expires), `::bigint[])
@@ -219,7 +221,11 @@ func (c *refColumns) write(s *statement) {
 			SELECT DISTINCT ON (k.parked) o.n, p.* FROM o
 			CROSS JOIN LATERAL (SELECT k.parked FROM parked_keys k WHERE k.connector = o.connector AND k.key = o.key AND k.inferred = o.inferred OFFSET 0) k
 			JOIN LATERAL (SELECT * FROM parked p WHERE p.id = k.parked OFFSET 0) p ON p.workspace IN (o.ws, decode(repeat('00', 16), 'hex'))
-			WHERE NOT o.inferred OR NOT EXISTS (SELECT 1 FROM refs r WHERE r.connector = o.connector AND r.key = o.key AND r.inferred)
+			WHERE NOT o.inferred OR (o.at <= p.at + `, margin, ` AND o.expires >= p.at
+				AND NOT EXISTS (SELECT 1 FROM refs r WHERE r.connector = o.connector AND r.key = o.key AND r.inferred
+					AND r.at <= p.at + `, margin, ` AND r.expires_at >= p.at AND (r.message, r.step, r.attempt, r.part) <> (o.message, o.step, o.attempt, o.part))
+				AND NOT EXISTS (SELECT 1 FROM o x WHERE x.connector = o.connector AND x.key = o.key AND x.inferred
+					AND x.at <= p.at + `, margin, ` AND x.expires >= p.at AND (x.message, x.step, x.attempt, x.part) <> (o.message, o.step, o.attempt, o.part)))
 			ORDER BY k.parked, o.n
 		)`)
 }

@@ -166,7 +166,7 @@ const skew = time.Minute
 
 // pick chooses the ref a lookup is about. When an id was reused, the latest one
 // opened before the receipt's time wins, else the earliest; without a time, the
-// latest. A key made of addresses must fit exactly one.
+// latest. A key made of addresses must fit exactly one ref open at that time.
 func pick(l *lookup, refs map[key][]store.OpenRef) store.Matched {
 	ours := func(r *store.OpenRef, inferred bool) bool {
 		return r.Inferred == inferred && (l.Workspace.IsZero() || r.Workspace == l.Workspace)
@@ -197,7 +197,7 @@ func pick(l *lookup, refs map[key][]store.OpenRef) store.Matched {
 	}
 	var fit []store.OpenRef
 	for _, r := range refs[key{l.Connector, l.Inferred}] {
-		if ours(&r, true) {
+		if ours(&r, true) && !r.At.After(l.At.Add(skew)) && !r.Expires.Before(l.At) {
 			fit = append(fit, r)
 		}
 	}

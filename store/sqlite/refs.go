@@ -35,17 +35,6 @@ func (w *writer) waitingFor(refs []store.OpenRef) ([]store.Parked, error) {
 	for i := range refs {
 		r := &refs[i]
 		connector := w.names.find(r.Connector)
-		if r.Inferred {
-			// By addresses alone a receipt settles an attempt only when no
-			// other attempt fits.
-			_, fits, err := w.s.inferred(w.c, connector, w.names.find(r.Workspace), r.Key)
-			if err != nil {
-				return nil, err
-			}
-			if fits != 1 {
-				continue
-			}
-		}
 		found, err := w.waiting(connector, r.Key, r.Inferred)
 		if err != nil {
 			return nil, err
@@ -56,6 +45,17 @@ func (w *writer) waitingFor(refs []store.OpenRef) ([]store.Parked, error) {
 			}
 			if !p.Workspace.IsZero() && p.Workspace != r.Workspace {
 				continue
+			}
+			if r.Inferred {
+				// By addresses and time a receipt settles an attempt only when
+				// it fits this one and no other.
+				only, fits, err := w.s.inferred(w.c, connector, w.names.find(r.Workspace), r.Key, micros(p.At))
+				if err != nil {
+					return nil, err
+				}
+				if fits != 1 || only.Message != r.Message || only.Step != r.Step || only.Attempt != r.Attempt || only.Part != r.Part {
+					continue
+				}
 			}
 			out = append(out, p)
 		}
@@ -156,7 +156,7 @@ func (s *Store) match(c *conn, l *store.Lookup) (store.Matched, error) {
 	if l.Inferred == (message.RefKey{}) {
 		return store.Matched{}, nil
 	}
-	r, fits, err := s.inferred(c, connector, workspace, l.Inferred)
+	r, fits, err := s.inferred(c, connector, workspace, l.Inferred, micros(l.At))
 	if err != nil || fits != 1 {
 		return store.Matched{}, err
 	}
@@ -196,11 +196,12 @@ func (s *Store) named(c *conn, connector, workspace int64, key message.RefKey, a
 	return s.ref(q), true, nil
 }
 
-// inferred finds the refs under a key made of addresses, and how many attempts
-// they belong to.
-func (s *Store) inferred(c *conn, connector, workspace int64, key message.RefKey) (store.OpenRef, int, error) {
-	q := c.q(`SELECT ` + refColumns + ` FROM refs WHERE connector = ?1 AND key = ?2 AND inferred = 1 AND (?3 = 0 OR workspace = ?3) LIMIT 2`).
-		int(connector).key(key).int(workspace)
+// inferred finds the refs under a key made of addresses that a receipt of this
+// time fits, and how many they are (2 = more than one).
+func (s *Store) inferred(c *conn, connector, workspace int64, key message.RefKey, at int64) (store.OpenRef, int, error) {
+	q := c.q(`SELECT ` + refColumns + ` FROM refs WHERE connector = ?1 AND key = ?2 AND inferred = 1 AND (?3 = 0 OR workspace = ?3)
+		AND at <= ?4 AND expires_at >= ?5 LIMIT 2`).
+		int(connector).key(key).int(workspace).int(at + skew).int(at)
 	var first store.OpenRef
 	n := 0
 	for {

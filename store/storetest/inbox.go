@@ -154,6 +154,58 @@ func inboxTests() []test {
 			open()
 			k.same("two", k.match(infer()), store.Matched{})
 		}},
+		{"by addresses a receipt fits only attempts of its time", func(k *kit) {
+			key := message.RefKey(k.id())
+			begin := k.now
+			at := func(d time.Duration) *store.Lookup {
+				l := k.lookup(nil, k.id())
+				l.Inferred, l.At = key, begin.Add(d)
+				return l
+			}
+			open := func() store.Applied {
+				c := k.next(k.message().Delivery, message.Sending)
+				r := k.ref(key, c.Delivery)
+				r.Inferred = true
+				c.Open = []store.OpenRef{r}
+				return k.applied(c)[0]
+			}
+			park := func(d time.Duration) message.EventID {
+				p := k.parked(k.id())
+				p.Inferred, p.At, p.Expires = key, begin.Add(d), begin.Add(48*time.Hour)
+				l := k.lookup(p, p.Keys...)
+				l.Inferred, l.At = key, p.At
+				k.same("parked", k.match(l).Found, false)
+				return p.ID
+			}
+			early, fits, late := park(-61*time.Second), park(-59*time.Second), park(61*time.Minute)
+			given := func(list []store.Parked) (out []message.EventID) {
+				for _, p := range list {
+					out = append(out, p.ID)
+				}
+				return out
+			}
+			k.same("given with the ref", given(open().Parked), []message.EventID{fits})
+			k.same("too early", k.match(at(-61*time.Second)).Found, false)
+			k.same("just in time", k.match(at(-59*time.Second)).Found, true)
+			k.same("late", k.match(at(time.Hour)).Found, true)
+			k.same("too late", k.match(at(time.Hour+time.Second)).Found, false)
+			rematch := func() (out []message.EventID) {
+				found, lost, err := k.s.Rematch(k.ctx, begin, 10)
+				k.ok(err)
+				k.same("lost", lost, []store.Parked(nil))
+				for _, f := range found {
+					out = append(out, f.Parked.ID)
+				}
+				return out
+			}
+			k.same("rematched", rematch(), []message.EventID{fits})
+			k.now = begin.Add(30 * time.Minute)
+			k.same("the second attempt takes what fits it alone", given(open().Parked), []message.EventID{late})
+			k.same("the first still fits alone", k.match(at(time.Minute)).Found, true)
+			k.same("two fit", k.match(at(45*time.Minute)).Found, false)
+			k.same("the second alone", k.match(at(61*time.Minute)).Found, true)
+			k.ok(k.s.Unpark(k.ctx, k.ws, []message.EventID{early, fits, late}))
+		}},
 		{"parked receipts without a ref are lost when they expire", func(k *kit) {
 			p := k.parked(k.id())
 			p.Expires = k.now.Add(time.Minute)
