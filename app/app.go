@@ -67,9 +67,10 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 		return nil, err
 	}
 	a = &App{Options: o, IDs: id.NewMaker(), Now: now, log: log, undo: cleanups{log: log}}
+	made := a
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.undo.run(context.WithoutCancel(ctx)))
+			err = errors.Join(err, made.undo.run(context.WithoutCancel(ctx)))
 		}
 	}()
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {

@@ -27,8 +27,8 @@ import (
 // DemoOptions configure a demo: a node and the sandbox in one process.
 type DemoOptions struct {
 	Options
-	SandboxWhatsApp string `help:"Address of the pretend WhatsApp Cloud API." default:"127.0.0.1:8090" env:"PARLEY_SANDBOX_WHATSAPP"`
-	SandboxSMPP     string `help:"Address of the pretend SMSC." default:"127.0.0.1:2775" env:"PARLEY_SANDBOX_SMPP"`
+	SandboxWhatsApp string `name:"sandbox-whatsapp" help:"Address of the pretend WhatsApp Cloud API." default:"127.0.0.1:8090" env:"PARLEY_SANDBOX_WHATSAPP"`
+	SandboxSMPP     string `name:"sandbox-smpp" help:"Address of the pretend SMSC." default:"127.0.0.1:2775" env:"PARLEY_SANDBOX_SMPP"`
 	SandboxControl  string `help:"Address of the sandbox's control API." default:"127.0.0.1:8091" env:"PARLEY_SANDBOX_CONTROL"`
 	Seed            uint64 `help:"Seed of the sandbox." default:"1" env:"PARLEY_SANDBOX_SEED"`
 	JournalFile     string `help:"Where the sandbox writes down all it received." env:"PARLEY_SANDBOX_JOURNAL"`
@@ -201,7 +201,7 @@ func (d *Demo) connector(ctx context.Context, cfg *workspace.Config, kind, name 
 	}
 	in := workspace.ConnectorInput{Kind: kind, Name: name, Config: raw}
 	for _, c := range cfg.Connectors {
-		if c.Kind == kind {
+		if c.Kind == kind && c.Name == name {
 			in.ID = c.ID
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // answered Duplicate.
 func (s *Store) Accept(ctx context.Context, items []*store.Acceptance) ([]store.AcceptResult, error) {
 	results := make([]store.AcceptResult, len(items))
-	err := s.write(ctx, len(items), func(w *writer) error {
+	err := s.queued(ctx, s.intake, len(items), func(w *writer) error {
 		for i, item := range items {
 			var err error
 			if results[i], err = w.accept(item); err != nil {

@@ -54,6 +54,7 @@ type Store struct {
 	gate    sync.RWMutex // closed and sends on queue
 	closed  bool
 	queue   chan *op
+	intake  chan *op // new messages: they go after all other writes
 	waiting atomic.Int64
 	stopped chan struct{}
 
@@ -83,6 +84,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 		path: path, options: o, lock: lock,
 		names:   &names{},
 		queue:   make(chan *op, o.Queue),
+		intake:  make(chan *op, o.Queue),
 		stopped: make(chan struct{}),
 		changed: make(chan struct{}),
 		floors:  make(map[int64]message.MessageID),
@@ -175,6 +177,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	close(s.queue)
+	close(s.intake)
 	s.gate.Unlock()
 	<-s.stopped
 	return s.release()

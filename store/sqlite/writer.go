@@ -61,6 +61,11 @@ const contactsKept = 200_000 // about 20 MB
 
 // write queues an op and waits for its commit.
 func (s *Store) write(ctx context.Context, items int, run func(*writer) error) error {
+	return s.queued(ctx, s.queue, items, run)
+}
+
+// queued is write through a queue: s.queue, or s.intake for what is new.
+func (s *Store) queued(ctx context.Context, queue chan *op, items int, run func(*writer) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -77,7 +82,7 @@ func (s *Store) write(ctx context.Context, items int, run func(*writer) error) e
 		return fmt.Errorf("%w: %d writes wait for a commit", store.ErrUnavailable, before)
 	}
 	select {
-	case s.queue <- o:
+	case queue <- o:
 		s.gate.RUnlock()
 	default:
 		s.waiting.Add(-int64(items))
@@ -95,24 +100,60 @@ func (s *Store) write(ctx context.Context, items int, run func(*writer) error) e
 	}
 }
 
-// serve runs until the queue is closed and empty.
+// intakeShare is about how many new messages one group takes. What was accepted goes before what is to be accepted: else a burst of
+// requests would keep what it asked for from being sent.
+const intakeShare = 250
+
+// serve runs until both queues are closed and empty.
 func (w *writer) serve() {
 	defer close(w.s.stopped)
 	var group []*op
-	for o := range w.s.queue {
-		group = w.take(group[:0], o)
-		items := o.items
-	drain:
+	queue, intake := w.s.queue, w.s.intake
+	for queue != nil || intake != nil {
+		group = group[:0]
+		items, fresh := 0, 0
+		select {
+		case o, ok := <-queue:
+			if !ok {
+				queue = nil
+				continue
+			}
+			group = w.take(group, o)
+			items = o.items
+		case o, ok := <-intake:
+			if !ok {
+				intake = nil
+				continue
+			}
+			group = w.take(group, o)
+			fresh = o.items
+		}
+	work:
 		for items < w.s.options.Group {
 			select {
-			case o, ok := <-w.s.queue:
+			case o, ok := <-queue:
 				if !ok {
-					break drain
+					queue = nil
+					break work
 				}
 				group = w.take(group, o)
 				items += o.items
 			default:
-				break drain
+				break work
+			}
+		}
+	fresh:
+		for fresh < intakeShare {
+			select {
+			case o, ok := <-intake:
+				if !ok {
+					intake = nil
+					break fresh
+				}
+				group = w.take(group, o)
+				fresh += o.items
+			default:
+				break fresh
 			}
 		}
 		if len(group) > 0 {
