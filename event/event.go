@@ -45,6 +45,9 @@ const (
 	TemplateUpdated    = "template.updated"
 	PriceDiffers       = "price.differs"
 	WebhookDisabled    = "webhook.disabled"
+	MediaReady         = "media.ready"  // what a person sent is here
+	MediaLost          = "media.lost"   // the provider does not give it to us
+	MediaOpened        = "media.opened" // a person opened a link for the first time
 )
 
 // Types lists every type of event.
@@ -52,7 +55,7 @@ var Types = [...]string{
 	MessageAccepted, MessageSent, MessageDelivered, MessageRead, MessageFailed, MessageExpired, MessageCancelled,
 	MessageUnconfirmed, MessageStep, MessageReceived, WindowOpened, WindowClosed, ContactCreated, ContactUpdated,
 	ContactOptedOut, ContactOptedIn, ContactErased, IdentityChanged, ConnectorPaused, ConnectorResumed,
-	TemplateUpdated, PriceDiffers, WebhookDisabled,
+	TemplateUpdated, PriceDiffers, WebhookDisabled, MediaReady, MediaLost, MediaOpened,
 }
 
 // Valid reports whether name is a type of event.

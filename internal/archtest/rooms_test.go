@@ -57,8 +57,10 @@ var rooms = map[string]room{
 	"ledger":    {may: []string{"message", "store", "event", "internal/crashpoint"}, never: map[string]string{"engine": "charges follow from events, not from whoever made them", "price": "it books what the event says, at the rate used then"}, because: consumer},
 	"webhook":   {may: []string{"message", "store", "event", "contact", "workspace", "vault", "internal/"}, never: map[string]string{"engine": "it reads the log: a dead endpoint must hold up nobody"}, because: consumer},
 
+	"media": {may: []string{"message", "channel", "store", "workspace", "contact", "event", "internal/id"}, never: map[string]string{"engine": "a file is kept and opened whether or not anything is sent", "channel/": "providers are reached through the seam", "store/": "SQL is the stores' own"}, because: "it keeps files: what becomes of messages is the engine's"},
+
 	"engine": {
-		may:     []string{"message", "channel", "store", "rules", "price", "workspace", "contact", "event", "internal/id", "internal/crashpoint", "engine/"},
+		may:     []string{"message", "channel", "store", "rules", "price", "workspace", "contact", "media", "event", "internal/id", "internal/crashpoint", "engine/"},
 		never:   map[string]string{"channel/": policy, "store/": policy, "vault": "it opens what is sealed through workspace and contact, which know whose key it is", "api": "the engine answers its callers and calls none of them", "webhook": "webhooks read the log: the engine does not know them"},
 		because: policy,
 	},
@@ -69,7 +71,7 @@ var rooms = map[string]room{
 
 	"callback": {may: []string{"message", "channel", "store", "engine"}, never: map[string]string{"channel/": "providers are reached through the seam"}, because: "it verifies, keeps the raw bytes and hands over: nothing more before the provider has its answer"},
 	"api": {
-		may:     []string{"message", "channel", "store", "engine", "auth", "contact", "workspace", "event", "privacy", "ledger", "rules", "price", "vault", "internal/id", "api/"},
+		may:     []string{"message", "channel", "store", "engine", "auth", "contact", "workspace", "media", "event", "privacy", "ledger", "rules", "price", "vault", "internal/id", "api/"},
 		never:   map[string]string{"channel/": "providers are reached through the seam", "store/": "SQL is the stores' own", "webhook": "both read the same log; neither calls the other"},
 		because: edge,
 	},
