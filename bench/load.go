@@ -71,9 +71,14 @@ func (l *load) run(ctx context.Context) (*tally, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	t := &tally{accepted: l.accepted.Load(), refused: l.refused.Load(), took: l.r.o.Now().Sub(began), waits: slices.Concat(waits...)}
-	slices.Sort(t.waits)
+	t := &tally{accepted: l.accepted.Load(), refused: l.refused.Load(), took: l.r.o.Now().Sub(began), waits: merged(waits)}
 	return t, nil
+}
+
+func merged(waits [][]int32) []int32 {
+	all := slices.Concat(waits...)
+	slices.Sort(all)
+	return all
 }
 
 func (l *load) show(done <-chan struct{}) {
@@ -246,7 +251,7 @@ func (t *tally) percentile(p float64) float64 {
 	if len(t.waits) == 0 {
 		return 0
 	}
-	i := int(math.Ceil(p/100*float64(len(t.waits)))) - 1
+	i := int(math.Ceil(p*float64(len(t.waits))/100 - 1e-9)) - 1
 	return round(float64(t.waits[min(max(i, 0), len(t.waits)-1)])/1000, 3)
 }
 

@@ -36,7 +36,7 @@ func (p *people) appendNext(b []byte) []byte {
 		n := p.fresh.Add(1) - 1
 		return appendNumber(b, 1+n/perPrefix%uint64(len(prefixes)-1), n%perPrefix)
 	}
-	return p.appendKnown(b, turn*stride%uint64(p.known))
+	return p.appendKnown(b, (turn-turn/5)*stride%uint64(p.known))
 }
 
 func (p *people) appendKnown(b []byte, n uint64) []byte { return appendNumber(b, 0, n) }

@@ -67,6 +67,9 @@ const stopIn = 30 * time.Second
 func (p *process) stop() error {
 	select {
 	case <-p.done:
+		if p.err == nil {
+			return nil // an interrupted terminal tells children too
+		}
 		return fmt.Errorf("%s ended by itself (%v); it says:\n%s", p.name, p.err, p.tail())
 	default:
 	}

@@ -3,10 +3,8 @@ package bench
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,8 +15,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-messaging/parley/internal/pgtest"
-	"github.com/parley-messaging/parley/sandbox/smsc"
-	"github.com/parley-messaging/parley/sandbox/whatsapp"
 )
 
 // A database is the PostgreSQL under measurement.
@@ -43,8 +39,11 @@ func (r *run) start(ctx context.Context) error {
 		r.sink = s
 		r.undo = append(r.undo, s.stop)
 	}
-	if err := r.startSandbox(ctx); err != nil {
-		return err
+	r.smpp, r.control = r.o.SMPP, r.o.Control
+	if r.smpp == "" {
+		if err := r.startSandbox(ctx); err != nil {
+			return err
+		}
 	}
 	if r.o.Store == "postgres" {
 		if err := r.startPostgres(ctx); err != nil {
@@ -192,156 +191,4 @@ func (r *run) startServer(ctx context.Context, i int) error {
 			return fmt.Errorf("%s printed no API key, and %s is not there: is the database used by another installation?", name, path)
 		}
 	}
-}
-
-// configure makes connectors and senders, one of each per node, and the
-// customer's webhook, through the API. What a folder that is used again has is
-// deleted first, since ports differ.
-func (r *run) configure(ctx context.Context) error {
-	base := r.servers[0].base
-	for i := range r.o.Nodes {
-		config, address, err := r.account(i)
-		if err != nil {
-			return err
-		}
-		kind := map[string]string{"sms": "smpp", "whatsapp": "whatsapp_cloud"}[r.o.Channel]
-		var connector, sender struct {
-			ID string `json:"id"`
-		}
-		name := fmt.Sprintf("bench %s %d", r.o.Channel, i+1)
-		if connector.ID, err = r.existing(ctx, "connectors", "name", name); err != nil {
-			return err
-		}
-		body := map[string]any{"name": name, "config": config}
-		if connector.ID != "" {
-			err = r.call(ctx, "PUT", base+"/v1/connectors/"+connector.ID, body, nil)
-		} else {
-			body["kind"] = kind
-			err = r.call(ctx, "POST", base+"/v1/connectors", body, &connector)
-		}
-		if err != nil {
-			return err
-		}
-		r.connectors = append(r.connectors, connector.ID)
-		if sender.ID, err = r.existing(ctx, "senders", "address", address); err != nil {
-			return err
-		}
-		if sender.ID == "" {
-			in := map[string]any{"channel": r.o.Channel, "address": address, "display": "Bench", "connectors": []string{connector.ID}}
-			if err := r.call(ctx, "POST", base+"/v1/senders", in, &sender); err != nil {
-				return err
-			}
-		}
-		r.routes = append(r.routes, `[{"channel":"`+r.o.Channel+`","sender":"`+sender.ID+`"}]`)
-		if r.o.Channel == "whatsapp" {
-			if err := r.configureWhatsApp(ctx, connector.ID, sender.ID); err != nil {
-				return err
-			}
-		}
-	}
-	if r.o.Channel == "sms" {
-		if err := r.awaitLinks(ctx); err != nil {
-			return err
-		}
-	}
-	return r.configureWebhook(ctx)
-}
-
-// existing finds the id of a thing by one of its members; "" = none.
-func (r *run) existing(ctx context.Context, things, member, value string) (string, error) {
-	var in struct {
-		Data []map[string]any `json:"data"`
-	}
-	if err := r.call(ctx, "GET", r.servers[0].base+"/v1/"+things, nil, &in); err != nil {
-		return "", err
-	}
-	for _, one := range in.Data {
-		if one[member] == value {
-			id, _ := one["id"].(string)
-			return id, nil
-		}
-	}
-	return "", nil
-}
-
-// account is the configuration of a connector to the sandbox, and the sender's
-// address on it.
-func (r *run) account(i int) (config map[string]any, address string, err error) {
-	if r.o.Channel == "whatsapp" {
-		if i > 0 {
-			return nil, "", &OptionError{"nodes", "above 1 is measured with --channel sms: the sandbox has one WhatsApp number"}
-		}
-		return map[string]any{
-			"base_url": r.whatsapp, "phone_number_id": whatsapp.DefaultNumber, "waba_id": whatsapp.DefaultWABA,
-			"token": whatsapp.DefaultToken, "app_secret": whatsapp.DefaultAppSecret, "verify_token": whatsapp.DefaultVerifyToken, "throughput": 100_000,
-		}, whatsapp.DefaultNumber, nil
-	}
-	host, port, err := net.SplitHostPort(r.smpp)
-	if err != nil {
-		return nil, "", err
-	}
-	n, err := strconv.Atoi(port)
-	return map[string]any{
-		"host": host, "port": n, "system_id": smsc.DefaultSystemID, "password": smsc.DefaultPassword, "binds": r.o.Binds, "window": r.o.Window,
-	}, strconv.Itoa(38100 + i), err
-}
-
-func (r *run) configureWhatsApp(ctx context.Context, connector, sender string) error {
-	base := r.servers[0].base
-	err := r.call(ctx, "PUT", base+"/v1/templates", map[string]any{
-		"sender": sender, "name": "boarding_pass", "language": "en", "category": "utility", "state": "approved", "named": true,
-		"body": "Your boarding pass for flight {{flight}} is ready.",
-		"components": json.RawMessage(`[{"type":"BODY","text":"Your boarding pass for flight {{flight}} is ready."},` +
-			`{"type":"BUTTONS","buttons":[{"type":"QUICK_REPLY","text":"Change seat"}]}]`),
-	}, nil)
-	if err != nil {
-		return err
-	}
-	return r.call(ctx, "PUT", r.control+"/callback", map[string]string{"url": base + "/callbacks/" + connector, "verify_token": whatsapp.DefaultVerifyToken}, nil)
-}
-
-// awaitLinks waits until every SMPP link is bound.
-func (r *run) awaitLinks(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startIn)
-	defer cancel()
-	want := r.o.Nodes * max(r.o.Binds, 1)
-	for {
-		var in struct {
-			SMS struct {
-				Sessions int `json:"sessions"`
-			} `json:"sms"`
-		}
-		if err := r.call(ctx, "GET", r.control+"/stats", nil, &in); err != nil {
-			return err
-		}
-		if in.SMS.Sessions >= want {
-			return nil
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return fmt.Errorf("%d SMPP links are bound, not %d", in.SMS.Sessions, want)
-		}
-	}
-}
-
-func (r *run) configureWebhook(ctx context.Context) error {
-	if r.o.Webhook == 0 {
-		return nil
-	}
-	base := r.servers[0].base
-	var have struct {
-		Data []struct {
-			ID string `json:"id"`
-		} `json:"data"`
-	}
-	if err := r.call(ctx, "GET", base+"/v1/webhooks", nil, &have); err != nil {
-		return err
-	}
-	in := map[string]any{"url": r.sink.url}
-	if r.o.Webhook > 1 {
-		in["batch"] = r.o.Webhook
-	}
-	if len(have.Data) > 0 {
-		return r.call(ctx, "PUT", base+"/v1/webhooks/"+have.Data[0].ID, in, nil)
-	}
-	return r.call(ctx, "POST", base+"/v1/webhooks", in, nil)
 }
