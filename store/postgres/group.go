@@ -104,6 +104,11 @@ func (q *queue) do(ctx context.Context, o *op) error {
 	return o.err
 }
 
+// intakeShare is about how many new messages one group takes. What was accepted
+// goes before what is to be accepted: else a burst of requests would keep what
+// it asked for from being sent.
+const intakeShare = 250
+
 // take gives a writer what waits, up to most items; nil once closed.
 func (q *queue) take(most int) []*op {
 	q.mu.Lock()
@@ -111,14 +116,25 @@ func (q *queue) take(most int) []*op {
 	for len(q.ops) == 0 && !q.closed {
 		q.filled.Wait()
 	}
-	n, items := 0, 0
-	for n < len(q.ops) && (n == 0 || items+q.ops[n].items <= most) {
-		items += q.ops[n].items
-		q.ops[n].begun = true
-		n++
+	var taken []*op
+	items, fresh := 0, 0
+	pick := func(o *op) {
+		o.begun = true
+		items += o.items
+		taken = append(taken, o)
 	}
-	taken := slices.Clone(q.ops[:n])
-	q.ops = slices.Delete(q.ops, 0, n)
+	for _, o := range q.ops {
+		if o.accepts == nil && (len(taken) == 0 || items+o.items <= most) {
+			pick(o)
+		}
+	}
+	for _, o := range q.ops {
+		if o.accepts != nil && (len(taken) == 0 || fresh == 0 || fresh+o.items <= intakeShare) {
+			pick(o)
+			fresh += o.items
+		}
+	}
+	q.ops = slices.DeleteFunc(q.ops, func(o *op) bool { return o.begun })
 	if len(q.ops) > 0 {
 		q.filled.Signal()
 	}
