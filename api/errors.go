@@ -59,6 +59,7 @@ var catalogue = map[string]entry{
 	engine.CodeEmpty:          {422, "There is nothing to say"},
 	engine.CodeTooLong:        {422, "Too long"},
 	engine.CodeContent:        {422, "The content is not supported"},
+	engine.CodeMedia:          {422, "There is no such file"},
 	engine.CodeTemplate:       {422, "There is no such template"},
 	engine.CodeTemplateState:  {422, "The template is not approved"},
 	engine.CodeTemplateParams: {422, "The template's parameters do not fit"},

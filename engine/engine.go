@@ -27,6 +27,7 @@ import (
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/internal/id"
+	"github.com/parley-messaging/parley/media"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/price"
 	"github.com/parley-messaging/parley/rules"
@@ -65,8 +66,9 @@ type Options struct {
 	IDs        *id.Maker
 	Now        func() time.Time
 	Log        *slog.Logger
-	Node       string      // name of this node: owner of its leases
-	Env        channel.Env // for connectors; ID is filled in
+	Node       string        // name of this node: owner of its leases
+	Env        channel.Env   // for connectors; ID is filled in
+	Media      *media.Keeper // nil: no files are kept
 
 	Policy     flow.Policy
 	Shards     int           // workers that own deliveries; 0 = 4
@@ -102,6 +104,7 @@ type Engine struct {
 	workers sync.WaitGroup
 	sends   sync.WaitGroup // attempts on the wire
 	quit    chan struct{}  // closed when Stop begins
+	fetch   chan struct{}  // hints that there are files to fetch
 	stop    sync.Once
 }
 
@@ -128,7 +131,8 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		o: o, store: o.Store, now: o.Now, log: o.Log, policy: o.Policy,
 		types: make(map[string]*channel.Type, len(o.Types)), reads: make(map[message.Channel]bool),
-		quit: make(chan struct{}),
+		quit:  make(chan struct{}),
+		fetch: make(chan struct{}, 1),
 	}
 	for i := range o.Types {
 		e.types[o.Types[i].Kind] = &o.Types[i]
@@ -165,6 +169,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	e.work(e.owner.run)
 	e.work(e.sched.run)
 	e.work(e.sweep)
+	e.work(e.fetchMedia)
 	return nil
 }
 

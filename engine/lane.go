@@ -333,7 +333,7 @@ func (l *lane) attempt(t *turn, j *job) {
 			return
 		}
 	}
-	out, err := l.e.outbound(t, cfg, sender, l.acc, person)
+	out, linked, err := l.e.outbound(t, cfg, sender, l.acc, person)
 	if err != nil {
 		t.moved(flow.Skip(&l.e.policy, d, "content_not_readable", "", t.now))
 		t.after(release)
@@ -345,7 +345,7 @@ func (l *lane) attempt(t *turn, j *job) {
 	t.fence = &store.Fence{Connector: l.acc.id, Token: l.token}
 	t.guard = &store.Guard{Contact: person.Version, Config: cfg.Version}
 	t.failed = append(t.failed, func(store.Verdict) { l.release(j, false) })
-	t.after(func() { l.e.send(l, j, out, w, person) })
+	t.after(func() { l.e.send(l, j, out, linked, w, person) })
 }
 
 // may reports whether an attempt may begin under the lease.

@@ -121,6 +121,9 @@ func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request
 		return nil, err
 	}
 	p.person = person
+	if r, err = e.kept(ctx, ws, person, r); err != nil {
+		return nil, err
+	}
 	p.body = body{To: rc.addr, Content: r.Content, Template: r.Template, ReplyTo: r.ReplyTo, Metadata: r.Metadata}
 	begin := now
 	if r.SendAt.After(now) {
@@ -363,7 +366,7 @@ func (e *Engine) templates(p *prepared, r *Request, c *route.Candidate, typ *cha
 	if c.FreeForm && (c.Mapped || use == nil) {
 		t = nil
 	}
-	out, err := typ.Render(content, t)
+	out, err := typ.Render(e.linked(e.ctx, p.ws, message.MessageID{}, content), t)
 	if err != nil {
 		return out, contentRefusal(err, field)
 	}

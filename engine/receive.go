@@ -62,18 +62,21 @@ func (e *Engine) receiveOnce(ctx context.Context, a *account, in *message.Inboun
 	if at.IsZero() || at.After(now) {
 		at = now // never later than its arrival
 	}
-	b := body{To: in.From, Content: in.Content, Inbound: in}
-	sealed, err := b.seal(person, id)
-	if err != nil {
-		return false, err
-	}
+	e.choose(ctx, a, sender, person, in, now)
 	rec := &store.Reception{
 		Dedup: room.Keys.Ref(a.id, "in\x00"+in.ID), Forget: now.Add(dedupFor),
 		Message: &store.Message{
 			ID: id, Workspace: a.ws, Contact: person.ID, Direction: store.MO, Channel: a.typ.Channel,
-			Identity: index, CreatedAt: now, ProviderAt: at, Sealed: sealed,
+			Identity: index, CreatedAt: now, ProviderAt: at,
 		},
 		NewContact: person.New,
+	}
+	if err := e.expect(rec, a, person, in); err != nil {
+		return false, err
+	}
+	b := body{To: in.From, Content: in.Content, Inbound: in}
+	if rec.Message.Sealed, err = b.seal(person, id); err != nil {
+		return false, err
 	}
 	if sender != nil {
 		rec.Message.Sender = sender.ID
@@ -101,6 +104,9 @@ func (e *Engine) receiveOnce(ctx context.Context, a *account, in *message.Inboun
 			e.o.People.Stored(person)
 		}
 		e.o.People.Forget(a.ws, person.ID) // windows and suppressions changed
+		if len(rec.Media) > 0 {
+			e.wakeFetch()
+		}
 		e.replied(ctx, a.ws, person.ID, now)
 		return false, nil
 	case store.Duplicate:

@@ -126,6 +126,7 @@ const (
 	CodeEmpty          = "content_empty"
 	CodeTooLong        = "content_too_long"
 	CodeContent        = "content_not_supported"
+	CodeMedia          = "media_not_found"
 	CodeTemplate       = "template_unknown"
 	CodeTemplateState  = "template_not_approved"
 	CodeTemplateParams = "template_parameters"

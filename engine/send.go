@@ -88,17 +88,18 @@ func cutTemplate(s string) (name, language string) {
 	return s, ""
 }
 
-// outbound makes what a connector is handed for the current step.
-func (e *Engine) outbound(t *turn, cfg *workspace.Config, sender *store.Sender, a *account, p *contact.Person) (*message.Outbound, error) {
+// outbound makes what a connector is handed for the current step, and lists
+// the files in it that stand as links.
+func (e *Engine) outbound(t *turn, cfg *workspace.Config, sender *store.Sender, a *account, p *contact.Person) (*message.Outbound, []message.MediaID, error) {
 	b, err := t.content()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	d := t.r.d
 	s := d.Step()
 	to, _, ok := p.Address(a.typ.Addressed)
 	if !ok {
-		return nil, store.ErrNotFound
+		return nil, nil, store.ErrNotFound
 	}
 	content, use := b.step(d.Current)
 	out := &message.Outbound{
@@ -109,11 +110,11 @@ func (e *Engine) outbound(t *turn, cfg *workspace.Config, sender *store.Sender, 
 	if s.Mode == message.Template {
 		name, language := cutTemplate(s.Template)
 		out.Template = fill(cfg, sender.ID, name, language, use, content.Text)
-		return out, nil
+		return out, nil, nil
 	}
-	rendered, err := a.typ.Render(content, nil)
+	rendered, err := a.typ.Render(e.linked(e.ctx, d.Workspace, d.ID, content), nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out.Content = rendered.Content
 	if !a.typ.Window && !d.ExpiresAt.IsZero() {
@@ -123,23 +124,28 @@ func (e *Engine) outbound(t *turn, cfg *workspace.Config, sender *store.Sender, 
 	if !b.ReplyTo.IsZero() {
 		out.ReplyTo = e.providerID(t.r.ws, b.ReplyTo)
 	}
-	return out, nil
+	return out, links(content, &out.Content), nil
 }
 
 // send hands a message to its connector once, off the shard, and tells the
 // shard how it ended.
-func (e *Engine) send(l *lane, j *job, out *message.Outbound, w flow.Which, p *contact.Person) {
+func (e *Engine) send(l *lane, j *job, out *message.Outbound, linked []message.MediaID, w flow.Which, p *contact.Person) {
 	e.sends.Add(1)
 	go func() {
 		defer e.sends.Done()
 		l.wire <- struct{}{}
 		crashpoint.At(crashpoint.Attempted)
 		ctx, cancel := context.WithTimeout(e.wire, sendTimeout)
-		acc, err := l.acc.conn.Send(ctx, out)
+		var acc message.Accepted
+		f := e.attach(l.acc, p, out, linked)
+		if f == nil {
+			var err error
+			acc, err = l.acc.conn.Send(ctx, out)
+			f = fault(err)
+		}
 		cancel()
 		<-l.wire
 		crashpoint.At(crashpoint.Sent)
-		f := fault(err)
 		e.outcome(l, j, p, w, acc, f)
 	}()
 }
