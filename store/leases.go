@@ -49,9 +49,12 @@ type Upkeep interface {
 
 // A Purge says what may go. Zero times keep everything.
 type Purge struct {
+	// Workspace whose messages, content, events and webhooks go; zero = all.
+	// The rest goes for all workspaces.
+	Workspace   message.WorkspaceID
 	Messages    time.Time // ended messages, with deliveries and charges, created before
 	Content     time.Time // sealed content of ended messages created before
-	Events      time.Time // events that every reader has passed
+	Events      time.Time // events that every reader has passed and no pending webhook needs
 	Webhooks    time.Time // delivered or dead deliveries
 	Callbacks   time.Time // callbacks set aside
 	Idempotency time.Time // keys that expired before

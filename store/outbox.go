@@ -48,8 +48,10 @@ type Outbox interface {
 	// deliveries; zero when nothing waits.
 	NextDue(ctx context.Context, owned []message.ConnectorID) (time.Time, error)
 
-	// Attempting reads deliveries of a connector in state Sending, in order of
-	// id after the given one: what a dead owner may have left half done.
+	// Attempting reads deliveries of a connector whose current step is in
+	// StepSending, whatever state the message is in (an earlier step may have
+	// been sent), in order of id after the given one: what a dead owner may have
+	// left half done.
 	Attempting(ctx context.Context, connector message.ConnectorID, after message.MessageID, limit int) ([]*Record, error)
 
 	// Messages reads messages with their deliveries; nil where there is none.

@@ -13,6 +13,10 @@ type Webhooks interface {
 	Endpoint(ctx context.Context, ws message.WorkspaceID, id message.EndpointID) (*Endpoint, error)
 	// Endpoints lists those of a workspace; the zero id lists all.
 	Endpoints(ctx context.Context, ws message.WorkspaceID) ([]*Endpoint, error)
+	// SetEndpointHealth notes how tries at an endpoint go and leaves the rest of
+	// it alone: since when every one fails (zero = they do not) and why it is
+	// disabled ("" = it is not). ErrNotFound: it was deleted, and stays so.
+	SetEndpointHealth(ctx context.Context, ws message.WorkspaceID, id message.EndpointID, failingAt time.Time, disabled string) error
 	DeleteEndpoint(ctx context.Context, ws message.WorkspaceID, id message.EndpointID) error
 
 	// Enqueue writes delivery rows and moves the reader's cursor in one

@@ -109,7 +109,7 @@ func (d *Dispatcher) note(ctx context.Context, ws message.WorkspaceID, id messag
 	default:
 		e.FailingAt, e.Disabled = since, what
 	}
-	if err := d.o.Store.PutEndpoint(ctx, e); err != nil {
+	if err := d.o.Store.SetEndpointHealth(ctx, ws, id, e.FailingAt, e.Disabled); err != nil {
 		return err
 	}
 	d.EndpointChanged(ws, id) // before the event is told: this endpoint does not get it

@@ -288,12 +288,18 @@ func newRows(n int) *rows {
 	}
 }
 
+// sending reports whether an attempt of the current step has no answer yet.
+func sending(d *message.Delivery) bool {
+	s := d.Step()
+	return s != nil && s.State == message.StepSending
+}
+
 func (r *rows) set(i int, d *message.Delivery, connector *message.ConnectorID, ready bool, buffer []byte) []byte {
 	r.ws[i], r.id[i], r.connector[i] = d.Workspace[:], d.ID[:], connector[:]
 	start := len(buffer)
 	buffer = d.AppendTrack(buffer)
 	r.track[i] = buffer[start:len(buffer):len(buffer)]
-	r.version[i], r.state[i], r.sending[i], r.due[i] = d.Version, int16(d.State), d.State == message.Sending, micros(d.Due)
+	r.version[i], r.state[i], r.sending[i], r.due[i] = d.Version, int16(d.State), sending(d), micros(d.Due)
 	r.lane[i] = -1
 	if ready {
 		r.lane[i] = int16(d.Purpose.Priority())

@@ -61,6 +61,13 @@ func (s *Store) Endpoints(ctx context.Context, ws message.WorkspaceID) ([]*store
 	return s.endpoints(ctx, `SELECT `+endpointColumns+` FROM endpoints WHERE workspace = $1 ORDER BY id`, ws[:])
 }
 
+// SetEndpointHealth implements store.Webhooks.
+func (s *Store) SetEndpointHealth(ctx context.Context, ws message.WorkspaceID, id message.EndpointID, failingAt time.Time, disabled string) error {
+	return s.tx(ctx, func(tx pgx.Tx) error {
+		return one(tx.Exec(ctx, `UPDATE endpoints SET failing_at = $3, disabled = $4 WHERE workspace = $1 AND id = $2`, ws[:], id[:], micros(failingAt), disabled))
+	})
+}
+
 // DeleteEndpoint implements store.Webhooks: its deliveries go with it.
 func (s *Store) DeleteEndpoint(ctx context.Context, ws message.WorkspaceID, id message.EndpointID) error {
 	return s.tx(ctx, func(tx pgx.Tx) error {

@@ -40,6 +40,7 @@ func comments(t *testing.T) map[string]map[string]string {
 	tables := make(map[string]map[string]string)
 	table := regexp.MustCompile(`^CREATE TABLE (\w+) \(`)
 	column := regexp.MustCompile(`^ +(\w+) +(?:INTEGER|TEXT|BLOB)\b.*-- (clear|hash|sealed)\b`)
+	added := regexp.MustCompile(`^ALTER TABLE (\w+) ADD COLUMN (\w+) .*-- (clear|hash|sealed)\b`)
 	for _, name := range Migrations() {
 		sql, err := migrations.ReadFile("migrations/" + name)
 		if err != nil {
@@ -50,6 +51,8 @@ func comments(t *testing.T) map[string]map[string]string {
 			if m := table.FindStringSubmatch(line); m != nil {
 				in = m[1]
 				tables[in] = make(map[string]string)
+			} else if m := added.FindStringSubmatch(line); m != nil {
+				tables[m[1]][m[2]] = m[3]
 			} else if m := column.FindStringSubmatch(line); m != nil && in != "" {
 				tables[in][m[1]] = m[2]
 			}

@@ -321,7 +321,7 @@ func (s *Store) Append(ctx context.Context, events []store.Event) error {
 const filesAtOnce = 20
 
 // oldMedia finds files that expired.
-func (s *Store) oldMedia(c *conn, before time.Time, limit int) ([]doomed, error) {
+func (s *Store) oldMedia(c *conn, _ int64, before time.Time, limit int) ([]doomed, error) {
 	return doomedRows(c.q(`SELECT workspace, id, NULL FROM media WHERE expires_at > 0 AND expires_at < ? LIMIT ?`).
 		time(before).int(int64(min(limit, filesAtOnce))))
 }

@@ -159,10 +159,16 @@ func (w *writer) insertDelivery(workspace int64, a *store.Acceptance) error {
 		return err
 	}
 	w.buf = d.AppendTrack(w.buf[:0])
-	return w.c.q(`INSERT INTO deliveries (workspace, id, state, version, connector, priority, ready, due_at, track)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+	return w.c.q(`INSERT INTO deliveries (workspace, id, state, version, connector, priority, ready, sending, due_at, track)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 		int(workspace).key(d.ID).int(int64(d.State)).int(int64(d.Version)).int(connector).
-		int(int64(d.Purpose.Priority())).bool(a.Ready).time(d.Due).blob(w.buf).exec()
+		int(int64(d.Purpose.Priority())).bool(a.Ready).bool(sending(d)).time(d.Due).blob(w.buf).exec()
+}
+
+// sending reports whether an attempt of the current step has no answer yet.
+func sending(d *message.Delivery) bool {
+	s := d.Step()
+	return s != nil && s.State == message.StepSending
 }
 
 // Apply moves deliveries on.
@@ -206,9 +212,9 @@ func (w *writer) apply(c *store.Change) (store.Applied, error) {
 		return store.Applied{}, err
 	}
 	w.buf = d.AppendTrack(w.buf[:0])
-	err = w.c.q(`UPDATE deliveries SET state = ?, version = ?, connector = ?, ready = ?, due_at = ?, track = ?
+	err = w.c.q(`UPDATE deliveries SET state = ?, version = ?, connector = ?, ready = ?, sending = ?, due_at = ?, track = ?
 		WHERE workspace = ? AND id = ? AND version = ?`).
-		int(int64(d.State)).int(int64(d.Version)).int(connector).bool(c.Ready).time(d.Due).blob(w.buf).
+		int(int64(d.State)).int(int64(d.Version)).int(connector).bool(c.Ready).bool(sending(d)).time(d.Due).blob(w.buf).
 		int(workspace).key(d.ID).int(int64(d.Version) - 1).exec()
 	if err != nil {
 		return store.Applied{}, err

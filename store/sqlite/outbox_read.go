@@ -119,11 +119,11 @@ func (s *Store) NextDue(ctx context.Context, owned []message.ConnectorID) (due t
 	return due, err
 }
 
-// Attempting reads deliveries of a connector in state Sending.
+// Attempting reads deliveries of a connector whose current step is being sent.
 func (s *Store) Attempting(ctx context.Context, connector message.ConnectorID, after message.MessageID, limit int) (list []*store.Record, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		q := c.q(`SELECT ` + recordColumns + ` FROM deliveries d INDEXED BY deliveries_sending` + recordJoin + `
-			WHERE d.state = 3 AND d.connector = ? AND d.id > ? ORDER BY d.id LIMIT ?`).
+			WHERE d.sending = 1 AND d.connector = ? AND d.id > ? ORDER BY d.id LIMIT ?`).
 			int(s.names.find(connector)).key(after).int(int64(limit))
 		list, err = s.records(q)
 		return err

@@ -20,10 +20,14 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 	if p.Batch <= 0 {
 		p.Batch = 500
 	}
+	only := s.names.find(p.Workspace)
+	if only == 0 && !p.Workspace.IsZero() {
+		only = -1 // nothing of it is stored
+	}
 	total := 0
 	for _, k := range []struct {
 		before time.Time
-		find   func(*conn, time.Time, int) ([]doomed, error)
+		find   func(*conn, int64, time.Time, int) ([]doomed, error) // of a workspace; 0 = all
 		drop   func(*writer, doomed) (int, error)
 	}{
 		{p.Messages, s.oldMessages, (*writer).dropMessage},
@@ -42,7 +46,7 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 		}
 		var rows []doomed
 		err := s.read(ctx, func(c *conn) (err error) {
-			rows, err = k.find(c, k.before, p.Batch)
+			rows, err = k.find(c, only, k.before, p.Batch)
 			return err
 		})
 		if err != nil {
@@ -85,8 +89,8 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 }
 
 // old finds rows by a text with a time and a limit.
-func old(sql string) func(*conn, time.Time, int) ([]doomed, error) {
-	return func(c *conn, before time.Time, limit int) ([]doomed, error) {
+func old(sql string) func(*conn, int64, time.Time, int) ([]doomed, error) {
+	return func(c *conn, _ int64, before time.Time, limit int) ([]doomed, error) {
 		return doomedRows(c.q(sql).time(before).int(int64(limit)))
 	}
 }
@@ -124,10 +128,18 @@ func (c *conn) distinct(column, table string) (list []int64, err error) {
 	}
 }
 
+// workspaces lists those that have messages, or the only one asked for.
+func (c *conn) workspaces(only int64) ([]int64, error) {
+	if only != 0 {
+		return []int64{only}, nil
+	}
+	return c.distinct("workspace", "messages")
+}
+
 // oldMessages finds ended messages. Ids sort by time, a day of clock trouble
 // aside, so the look ends where younger messages begin.
-func (s *Store) oldMessages(c *conn, before time.Time, limit int) (rows []doomed, err error) {
-	workspaces, err := c.distinct("workspace", "messages")
+func (s *Store) oldMessages(c *conn, only int64, before time.Time, limit int) (rows []doomed, err error) {
+	workspaces, err := c.workspaces(only)
 	if err != nil {
 		return nil, err
 	}
@@ -162,8 +174,8 @@ func (w *writer) dropMessage(d doomed) (int, error) {
 
 // oldContent is oldMessages for content; it begins where the last look found
 // that nothing was left before.
-func (s *Store) oldContent(c *conn, before time.Time, limit int) (rows []doomed, err error) {
-	workspaces, err := c.distinct("workspace", "messages")
+func (s *Store) oldContent(c *conn, only int64, before time.Time, limit int) (rows []doomed, err error) {
+	workspaces, err := c.workspaces(only)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +221,7 @@ func (w *writer) dropContent(d doomed) (int, error) {
 
 // oldEvents finds events that every reader has passed and no webhook delivery
 // refers to. The log is in the order of time, a day of clock trouble aside.
-func (s *Store) oldEvents(c *conn, before time.Time, limit int) (rows []doomed, err error) {
+func (s *Store) oldEvents(c *conn, only int64, before time.Time, limit int) (rows []doomed, err error) {
 	passed, err := s.passed(c)
 	if err != nil {
 		return nil, err
@@ -222,8 +234,13 @@ func (s *Store) oldEvents(c *conn, before time.Time, limit int) (rows []doomed, 
 	if err != nil {
 		return nil, err
 	}
-	q := c.q(`SELECT e.seq, e.at, EXISTS (SELECT 1 FROM webhooks k WHERE k.endpoint IN (SELECT value FROM json_each(?1)) AND k.seq = e.seq)
-		FROM events e WHERE e.seq <= ?2 ORDER BY e.seq`).text(string(list)).int(passed)
+	const needed = `SELECT e.seq, e.at, EXISTS (SELECT 1 FROM webhooks k WHERE k.endpoint IN (SELECT value FROM json_each(?1)) AND k.seq = e.seq) FROM events e`
+	var q *stmt
+	if only == 0 {
+		q = c.q(needed + ` WHERE e.seq <= ?2 ORDER BY e.seq`).text(string(list)).int(passed)
+	} else {
+		q = c.q(needed + ` INDEXED BY events_workspace WHERE e.workspace = ?3 AND e.seq <= ?2 ORDER BY e.seq`).text(string(list)).int(passed).int(only)
+	}
 	defer q.done()
 	for len(rows) < limit {
 		more, err := q.row()
@@ -279,20 +296,20 @@ func (w *writer) dropEvent(d doomed) (int, error) {
 
 // oldWebhooks finds settled deliveries whose last try is long ago. Rows of an
 // endpoint are made in the order of the log.
-func (s *Store) oldWebhooks(c *conn, before time.Time, limit int) (rows []doomed, err error) {
+func (s *Store) oldWebhooks(c *conn, only int64, before time.Time, limit int) (rows []doomed, err error) {
 	endpoints, err := c.distinct("endpoint", "webhooks")
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range endpoints {
-		q := c.q(`SELECT id, state, last_at, created_at FROM webhooks WHERE endpoint = ? ORDER BY seq`).int(n)
+		q := c.q(`SELECT id, state, last_at, created_at, workspace FROM webhooks WHERE endpoint = ? ORDER BY seq`).int(n)
 		for len(rows) < limit {
 			more, err := q.row()
 			if err != nil {
 				return nil, err
 			}
-			if !more || !q.t(3).Before(before) {
-				break
+			if !more || !q.t(3).Before(before) || only != 0 && q.i(4) != only {
+				break // an endpoint is one workspace's
 			}
 			if q.i(1) != pending && q.t(2).Before(before) {
 				rows = append(rows, doomed{n: n, a: q.key16(0)})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -100,6 +101,21 @@ func (s *Store) Endpoints(ctx context.Context, ws message.WorkspaceID) (list []*
 		return err
 	})
 	return list, err
+}
+
+// SetEndpointHealth notes how tries at an endpoint go.
+func (s *Store) SetEndpointHealth(ctx context.Context, ws message.WorkspaceID, id message.EndpointID, failingAt time.Time, disabled string) error {
+	missing := false
+	err := s.write(ctx, 1, func(w *writer) error {
+		wrote, err := w.wrote(w.c.q(`UPDATE endpoints SET failing_at = ?, disabled = ? WHERE workspace = ? AND id = ?`).
+			time(failingAt).text(disabled).int(w.names.find(ws)).key(id))
+		missing = !wrote
+		return err
+	})
+	if err == nil && missing {
+		return store.ErrNotFound
+	}
+	return err
 }
 
 // DeleteEndpoint takes an endpoint and its deliveries away.

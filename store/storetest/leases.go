@@ -186,6 +186,67 @@ func upkeepTests() []test {
 			list, _ = k.page(k.ws, head, 10)
 			k.same("an empty log goes on after its head", list, []message.EventID{next})
 		}},
+		{"a purge of one workspace leaves the others alone", func(k *kit) {
+			now := k.now
+			k.now = now.Add(-72 * time.Hour)
+			mine := k.ws
+			make := func() (a *store.Acceptance, e *store.Endpoint) {
+				a = k.message()
+				end := k.next(a.Delivery, message.Failed)
+				end.Delivery.Due = time.Time{}
+				k.apply(store.Done, end)
+				return a, k.endpoint()
+			}
+			a, hook := make()
+			k.enqueue(hook.ID)
+			for range 2 { // one event of the message after the other
+				k.settle("a", store.WebhookDelivered, time.Time{}, k.claim(hook.ID, "a", k.now, 100)...)
+			}
+			k.ws = k.workspace()
+			b, other := make()
+			k.enqueue(other.ID)
+			k.ws = mine
+			k.now = now
+			cut := now.Add(-24 * time.Hour)
+			for range 20 {
+				_, err := k.s.Purge(k.ctx, store.Purge{Workspace: mine, Messages: cut, Content: cut, Events: cut, Webhooks: cut, Batch: 1})
+				k.ok(err)
+			}
+			_, err := k.s.Purge(k.ctx, store.Purge{Workspace: k.id(), Messages: cut, Content: cut, Events: cut, Webhooks: cut, Batch: 100})
+			k.ok(err)
+			count := func(ws message.WorkspaceID) (messages, events int) {
+				b, err := k.s.Books(k.ctx, ws)
+				k.ok(err)
+				return int(b.Accepted), int(b.Events)
+			}
+			messages, events := count(mine)
+			if messages != 0 || events != 0 {
+				k.Errorf("%d messages and %d events of the workspace are left", messages, events)
+			}
+			if messages, events = count(other.Workspace); messages != 1 || events != 2 {
+				k.Errorf("%d messages and %d events of the other are left", messages, events)
+			}
+			list, err := k.s.Messages(k.ctx, other.Workspace, []message.MessageID{b.Message.ID, a.Message.ID})
+			k.ok(err)
+			if list[0] == nil || list[0].Sealed == nil || list[1] != nil {
+				k.Error("the other's message lost its content")
+			}
+		}},
+		{"events that a pending webhook needs are not lost to it", func(k *kit) {
+			now := k.now
+			k.now = now.Add(-72 * time.Hour)
+			e := k.endpoint()
+			k.story(1)
+			rows := k.enqueue(e.ID)
+			k.now = now
+			for range 5 {
+				_, err := k.s.Purge(k.ctx, store.Purge{Workspace: k.ws, Events: now.Add(-24 * time.Hour), Webhooks: now.Add(-24 * time.Hour), Batch: 100})
+				k.ok(err)
+			}
+			list := k.claim(e.ID, "a", now, 10)
+			k.same("still claimed", rowIDs(list), rowIDs(rows))
+			k.same("with its event", list[0].Event, rows[0].Event)
+		}},
 		{"small things are purged by their own times", func(k *kit) {
 			past, future := k.now.Add(-time.Hour), k.now.Add(time.Hour)
 			who, index := k.contact()

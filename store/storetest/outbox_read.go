@@ -101,15 +101,26 @@ func outboxReadTests() []test {
 		}},
 		{"what was being sent is found again", func(k *kit) {
 			var want []message.MessageID
-			for i := range 5 {
+			for i := range 6 {
 				a := k.message()
 				if i == 1 {
 					continue
 				}
 				c := k.next(a.Delivery, message.Sending)
-				if i == 2 {
+				c.Delivery.Steps[0].State = message.StepSending
+				switch i {
+				case 3: // a second step, while the first was sent already
+					first := c.Delivery.Steps[0]
+					first.State = message.StepSent
+					c.Delivery.State, c.Delivery.Current = message.Sent, 1
+					c.Delivery.Steps = append([]message.Step{first}, c.Delivery.Steps...)
+				case 4: // nothing is on its way: it is held
+					c.Delivery.Steps[0].State = message.StepHeld
+				}
+				switch {
+				case i == 2:
 					c.Connector = k.id()
-				} else {
+				case i != 4:
 					want = append(want, a.Message.ID)
 				}
 				k.apply(store.Done, c)

@@ -234,6 +234,29 @@ func webhooksTests() []test {
 			k.ok(err)
 			k.same("another time", n, 0)
 		}},
+		{"an endpoint's health is noted, and a deleted one stays deleted", func(k *kit) {
+			e := k.endpoint()
+			k.ok(k.s.SetEndpointHealth(k.ctx, k.ws, e.ID, k.now, "gone"))
+			e.FailingAt, e.Disabled = k.now, "gone"
+			got, err := k.s.Endpoint(k.ctx, k.ws, e.ID)
+			k.ok(err)
+			k.same("failing", got, e)
+			if err := k.s.SetEndpointHealth(k.ctx, k.workspace(), e.ID, time.Time{}, ""); !errors.Is(err, store.ErrNotFound) {
+				k.Errorf("another tenant's word: %v", err)
+			}
+			k.ok(k.s.SetEndpointHealth(k.ctx, k.ws, e.ID, time.Time{}, ""))
+			e.FailingAt, e.Disabled = time.Time{}, ""
+			got, err = k.s.Endpoint(k.ctx, k.ws, e.ID)
+			k.ok(err)
+			k.same("well", got, e)
+			k.ok(k.s.DeleteEndpoint(k.ctx, k.ws, e.ID))
+			if err := k.s.SetEndpointHealth(k.ctx, k.ws, e.ID, k.now, "gone"); !errors.Is(err, store.ErrNotFound) {
+				k.Errorf("of a deleted one: %v", err)
+			}
+			list, err := k.s.Endpoints(k.ctx, k.ws)
+			k.ok(err)
+			k.same("none", list, []*store.Endpoint(nil))
+		}},
 		{"nothing is pending at an unknown endpoint", func(k *kit) {
 			next, err := k.s.NextDelivery(k.ctx, k.id())
 			k.ok(err)
