@@ -362,26 +362,24 @@ func (m *mover) due() time.Time {
 	if !d.State.Ended() {
 		take(d.ExpiresAt)
 	}
+	// Steps that were handed over are followed to their end, also when the
+	// message has had its own: their story is told truly.
+	for i := range d.Steps {
+		switch s := &d.Steps[i]; s.State {
+		case message.StepSent, message.StepUnknown:
+			take(s.Horizon)
+		case message.StepSending:
+			take(s.Last().StartedAt.Add(m.p.AnswerIn))
+		}
+	}
 	if d.Satisfied > 0 || d.State == message.Cancelled {
 		return due
 	}
-	if s := d.Step(); s != nil && d.State != message.Scheduled {
-		switch {
-		case s.State == message.StepHeld:
+	if s := d.Step(); s != nil && d.State != message.Scheduled && s.State != message.StepSending {
+		if s.State == message.StepHeld {
 			take(s.HeldUntil)
-			take(s.Deadline)
-		case s.State == message.StepSending:
-			take(s.Last().StartedAt.Add(m.p.AnswerIn))
-		default:
-			take(s.Deadline)
 		}
-	}
-	if !d.State.Ended() {
-		for i := range d.Steps {
-			if s := &d.Steps[i]; s.State == message.StepSent || s.State == message.StepUnknown {
-				take(s.Horizon)
-			}
-		}
+		take(s.Deadline)
 	}
 	return due
 }

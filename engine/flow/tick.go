@@ -66,8 +66,12 @@ func (m *mover) tick() {
 	}
 	for i := range d.Steps {
 		s := &d.Steps[i]
-		if (s.State == message.StepSent || s.State == message.StepUnknown) && m.past(s.Horizon) {
+		switch {
+		case (s.State == message.StepSent || s.State == message.StepUnknown) && m.past(s.Horizon):
 			m.horizon(i)
+		case s.State == message.StepSending && m.past(s.Last().StartedAt.Add(m.p.AnswerIn)):
+			s.Last().Outcome = message.Uncertain
+			m.lost(Which{i, len(s.Attempts) - 1})
 		}
 	}
 	s := d.Step()
@@ -79,10 +83,7 @@ func (m *mover) tick() {
 		s.State, s.HeldUntil = message.StepQueued, time.Time{}
 		m.m.Changed = true
 	case s.State == message.StepSending:
-		if a := s.Last(); a != nil && m.past(a.StartedAt.Add(m.p.AnswerIn)) {
-			a.Outcome = message.Uncertain
-			m.lost(Which{d.Current, len(s.Attempts) - 1})
-		}
+		// Its answer is awaited: the trigger waits with it.
 	case m.past(s.Deadline):
 		m.fire(s)
 	}
