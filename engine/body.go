@@ -3,10 +3,8 @@ package engine
 import (
 	"encoding/json"
 
-	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/message"
-	"github.com/parley-messaging/parley/workspace"
 )
 
 // A body is the personal part of a message: sealed at rest under the contact's
@@ -98,41 +96,4 @@ func (t *turn) personal(ev message.EventID) []byte {
 		return nil
 	}
 	return sealed
-}
-
-// fill completes a use of a template with what is registered: category, body,
-// order of its parameters.
-func fill(cfg *workspace.Config, sender message.SenderID, name, language string, use *message.TemplateUse, text string) *message.TemplateUse {
-	out := message.TemplateUse{Name: name, Language: language}
-	if use != nil {
-		out = *use
-		out.Name, out.Language = name, language
-	}
-	for _, t := range cfg.Templates(sender, name, language) {
-		if t.Name != name {
-			continue
-		}
-		out.Category, out.Body, out.Named = t.Category, t.Body, t.Named
-		out.Order = placeholders(t.Body)
-		break
-	}
-	if use == nil && text != "" && len(out.Order) == 1 {
-		// A mapped template with one parameter carries the text.
-		out.Parameters = map[string]string{out.Order[0]: text}
-	}
-	return &out
-}
-
-// placeholders lists the parameters of a body in their order, each once.
-func placeholders(body string) []string {
-	_, missing := channel.Fill(body, nil)
-	out := missing[:0:0]
-	seen := make(map[string]bool, len(missing))
-	for _, name := range missing {
-		if !seen[name] {
-			seen[name] = true
-			out = append(out, name)
-		}
-	}
-	return out
 }

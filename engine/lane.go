@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
-	"github.com/parley-messaging/parley/engine/flow"
-	"github.com/parley-messaging/parley/engine/gate"
 	"github.com/parley-messaging/parley/engine/pace"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -69,7 +67,9 @@ type fifo struct {
 }
 
 func (q *fifo) push(j *job) { q.items = append(q.items, j) }
-func (q *fifo) len() int    { return len(q.items) - q.head }
+
+func (q *fifo) len() int { return len(q.items) - q.head }
+
 func (q *fifo) pop() *job {
 	j := q.items[q.head]
 	q.items[q.head] = nil
@@ -260,146 +260,6 @@ func (l *lane) pair(j *job, now time.Time) (time.Time, bool) {
 func (l *lane) unpair(j *job) {
 	if b := l.pairs[j.identity]; b != nil {
 		b.Give()
-	}
-}
-
-// begin asks the message's shard to record an attempt; the send follows its
-// commit.
-func (l *lane) begin(j *job) {
-	l.e.tell(input{ws: j.ws, id: j.id, rec: j.rec,
-		act:  func(t *turn) { l.attempt(t, j) },
-		gone: func() { l.release(j, false) },
-	})
-}
-
-// attempt runs on the shard: the gates again, then the attempt (law 7).
-func (l *lane) attempt(t *turn, j *job) {
-	d := t.r.d
-	release := func() { l.release(j, false) }
-	if !flow.Ready(d) || flow.Connector(d) != l.acc.id || !l.may() {
-		t.after(release)
-		return
-	}
-	s := d.Step()
-	cfg, err := l.e.o.Workspaces.Config(l.e.ctx, t.r.ws)
-	if err != nil {
-		t.after(release)
-		return
-	}
-	sender := cfg.Sender(s.Sender)
-	person, err := t.who()
-	if err != nil {
-		t.after(release)
-		return
-	}
-	if sender == nil {
-		t.moved(flow.Skip(&l.e.policy, d, "sender_deleted", "", t.now))
-		t.after(release)
-		return
-	}
-	if person.Erased() {
-		t.moved(flow.Refuse(&l.e.policy, d, "contact_erased", "", t.now))
-		t.after(release)
-		return
-	}
-	f := l.e.facts(person, l.acc.typ, sender, d.Purpose, t.now)
-	f.Expires, f.Mode, f.Limit, f.Estimate = d.ExpiresAt, s.Mode, d.Limit, s.Estimate
-	f.Template = templateState(cfg, s)
-	f.Fallback = f.Template == message.TemplateApproved
-	decision := gate.Check(&f)
-	switch decision.Word {
-	case gate.Hold:
-		t.moved(flow.Hold(&l.e.policy, d, decision.Until, decision.Reason, decision.Detail, t.now))
-		t.after(release)
-		return
-	case gate.Skip:
-		t.moved(flow.Skip(&l.e.policy, d, decision.Reason, decision.Detail, t.now))
-		t.after(release)
-		return
-	case gate.Refuse:
-		t.moved(flow.Refuse(&l.e.policy, d, decision.Reason, decision.Detail, t.now))
-		t.after(release)
-		return
-	case gate.UseTemplate:
-		s.Mode, s.Reason = message.Template, flow.ReasonWindowTemplate
-	}
-	if s.Mode == message.Template {
-		// The step may have been planned as free-form, or the template's own
-		// time-to-live may have changed since: what is told is what goes out.
-		l.e.requote(t, cfg, sender, l.acc.typ, s, &f)
-		if gate.Over(&f) {
-			t.moved(flow.Skip(&l.e.policy, d, gate.PriceAboveLimit, "", t.now))
-			t.after(release)
-			return
-		}
-	}
-	out, linked, err := l.e.outbound(t, cfg, sender, l.acc, person)
-	if err != nil {
-		t.moved(flow.Skip(&l.e.policy, d, "content_not_readable", "", t.now))
-		t.after(release)
-		return
-	}
-	w, mv := flow.Attempt(&l.e.policy, d, l.token, t.now)
-	t.moved(mv)
-	out.Echo = message.Echo{Message: d.ID, Step: w.Step, Attempt: w.Attempt}.String()
-	t.fence = &store.Fence{Connector: l.acc.id, Token: l.token}
-	t.guard = &store.Guard{Contact: person.Version, Config: cfg.Version}
-	t.failed = append(t.failed, func(store.Verdict) { l.release(j, false) })
-	t.after(func() { l.e.send(l, j, out, linked, w, person) })
-}
-
-// may reports whether an attempt may begin under the lease.
-func (l *lane) may() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.stopped && time.Now().Before(l.goodFor)
-}
-
-// release ends a message's stay in the lane and lets the next one of its
-// identity go.
-func (l *lane) release(j *job, worked bool) {
-	l.mu.Lock()
-	delete(l.present, j.id)
-	l.inflight--
-	l.trial = false
-	if worked && l.broken != nil {
-		l.broken = nil
-		l.e.spawn(func() { l.e.healed(l.acc) })
-	}
-	chain := l.chains[j.identity]
-	delete(l.chains, j.identity)
-	if len(chain) > 0 {
-		// The first of the chain goes to the front of its queue: it was there
-		// before. The others wait behind it again.
-		first := chain[0]
-		q := &l.queues[min(int(first.priority), lanePriorities-1)]
-		if q.head > 0 {
-			q.head--
-			q.items[q.head] = first
-		} else {
-			q.items = append([]*job{first}, q.items...)
-		}
-		if len(chain) > 1 {
-			rest := append([]*job(nil), chain[1:]...)
-			l.waitBehind(first, rest)
-		}
-	}
-	l.mu.Unlock()
-	l.signal()
-}
-
-// waitBehind puts the rest of a chain right behind its first.
-func (l *lane) waitBehind(first *job, rest []*job) {
-	for i := len(rest) - 1; i >= 0; i-- {
-		j := rest[i]
-		q := &l.queues[min(int(j.priority), lanePriorities-1)]
-		at := q.head
-		if j.priority == first.priority {
-			at++ // behind first
-		}
-		q.items = append(q.items, nil)
-		copy(q.items[at+1:], q.items[at:])
-		q.items[at] = j
 	}
 }
 

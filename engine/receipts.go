@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/parley-messaging/parley/engine/flow"
-	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -394,37 +393,6 @@ func (e *Engine) news(a *account, ev message.Event) error {
 			e.broke(a, v.Fault)
 		}
 		e.log.Info("news about an account", "connector", a.id, "field", v.Field, "word", v.Word)
-	}
-	return nil
-}
-
-func (e *Engine) templateNews(ctx context.Context, a *account, v *message.TemplateUpdate) error {
-	cfg, err := e.o.Workspaces.Config(ctx, a.ws)
-	if err != nil {
-		return err
-	}
-	now := e.now()
-	for _, s := range cfg.Senders {
-		for _, t := range cfg.Templates(s.ID, v.Name, v.Language) {
-			if t.Name != v.Name {
-				continue
-			}
-			changed := *t
-			if v.State != "" {
-				changed.State = v.State
-			}
-			if v.Category != "" {
-				changed.Category = v.Category
-			}
-			changed.Reason, changed.UpdatedAt = v.Reason, now
-			data, err := json.Marshal(map[string]any{"template": t.ID, "name": t.Name, "language": t.Language, "state": changed.State, "category": changed.Category, "reason": v.Reason})
-			if err != nil {
-				return err
-			}
-			if _, err := e.o.Workspaces.PutTemplate(ctx, &changed, e.event(a.ws, event.TemplateUpdated, now, data)); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }

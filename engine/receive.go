@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
-	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/event"
@@ -289,77 +287,6 @@ func (e *Engine) replied(ctx context.Context, ws message.WorkspaceID, who messag
 	}
 }
 
-// remember acts on a fault that says something about a person.
-func (e *Engine) remember(ws message.WorkspaceID, who message.ContactID, identity [16]byte, sender message.SenderID, ch message.Channel, m flow.Move) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), sendTimeout)
-	defer cancel()
-	p, err := e.o.People.ByID(ctx, ws, who)
-	if err != nil || p.Erased() {
-		return
-	}
-	now := e.now()
-	if m.Remember != nil {
-		err = e.o.People.Remember(ctx, p, store.Reach{Index: identity, Channel: ch, Code: m.Remember.Code, Until: now.Add(unreachableFor)})
-	}
-	if m.Suppress != nil && err == nil {
-		scope := contact.SenderScope(sender)
-		if m.Suppress.Scope == message.ScopeMarketing {
-			scope = contact.ScopeMarketing
-		}
-		reason := "provider:" + m.Suppress.Code
-		data, _ := json.Marshal(map[string]any{"scope": scope, "reason": reason, "channel": ch})
-		err = e.o.People.Suppress(ctx, p, identity, scope, reason, e.about(ws, event.ContactOptedOut, who, now, data))
-	}
-	if m.CloseWindow && err == nil {
-		data, _ := json.Marshal(map[string]any{"channel": ch, "sender": sender, "reason": "provider"})
-		err = e.o.People.CloseWindow(ctx, p, identity, sender, now, e.about(ws, event.WindowClosed, who, now, data))
-	}
-	if err != nil {
-		e.log.Warn("what a fault says of a person was not stored", "contact", who, "error", err)
-	}
-}
-
-// unreachableFor is how long a channel that did not reach a person is passed
-// over: "mark unreachable for days" (facts, WhatsApp 131026).
-const unreachableFor = 3 * 24 * time.Hour
-
-// preference acts on a wish told by the provider.
-func (e *Engine) preference(ctx context.Context, a *account, v *message.Preference) error {
-	p, err := e.o.People.Resolve(ctx, a.ws, v.From)
-	if err != nil || p == nil {
-		return err
-	}
-	cfg, err := e.o.Workspaces.Config(ctx, a.ws)
-	if err != nil {
-		return err
-	}
-	scope := contact.ScopeMarketing
-	if v.Scope == message.ScopeSender {
-		scope = contact.ChannelScope(a.typ.Channel)
-		if s := e.endOf(cfg, a, v.To); s != nil {
-			scope = contact.SenderScope(s.ID)
-		}
-	}
-	now := e.now()
-	data, _ := json.Marshal(map[string]any{"scope": scope, "reason": "provider:preference", "channel": a.typ.Channel})
-	if v.Allow {
-		return e.o.People.Allow(ctx, p, scope, "provider:preference", e.about(a.ws, event.ContactOptedIn, p.ID, now, data))
-	}
-	return e.o.People.Suppress(ctx, p, p.Index(v.From), scope, "provider:preference", e.about(a.ws, event.ContactOptedOut, p.ID, now, data))
-}
-
-// identityChange gives a person their new address.
-func (e *Engine) identityChange(ctx context.Context, a *account, v *message.IdentityChange) error {
-	p, err := e.o.People.Resolve(ctx, a.ws, v.Old)
-	if err != nil || p == nil {
-		return err
-	}
-	if _, err := e.o.People.AddIdentity(ctx, p, v.New); err != nil && !errors.Is(err, store.ErrExists) {
-		return err
-	}
-	return nil
-}
-
 // providerID gives the provider's id of one of our messages, or of one we
 // received, to answer in its thread; "" when it cannot be told.
 func (e *Engine) providerID(ws message.WorkspaceID, id message.MessageID) string {
@@ -388,95 +315,4 @@ func (e *Engine) providerID(ws message.WorkspaceID, id message.MessageID) string
 		}
 	}
 	return ""
-}
-
-// Callback verifies one HTTP request of a provider, keeps it and says what to
-// answer; its events are worked on after that (law 1). It fails with
-// store.ErrNotFound for an unknown connector, a *message.Fault or the
-// connector's error for a request that is not the provider's, and the store's
-// errors when it could not be kept: the provider will try again.
-func (e *Engine) Callback(ctx context.Context, id message.ConnectorID, c *channel.Callback) (channel.Answer, error) {
-	if !e.intake.Load() {
-		return channel.Answer{}, ErrStopped
-	}
-	a := e.owner.account(id)
-	if a == nil {
-		return channel.Answer{}, store.ErrNotFound
-	}
-	receiver, ok := a.conn.(channel.Receiver)
-	if !ok {
-		return channel.Answer{}, store.ErrNotFound
-	}
-	answer, err := receiver.Verify(c)
-	if err != nil || !answer.Keep {
-		return answer, err
-	}
-	now := e.now()
-	cb := &store.Callback{ID: message.EventID(e.o.IDs.Next(now)), Workspace: a.ws, Connector: a.id, At: now}
-	if cb.Day, cb.Sealed, err = e.o.Workspaces.SealDay(ctx, a.ws, now, sealCallback, cb.ID, c.Body); err != nil {
-		return channel.Answer{}, err
-	}
-	if err := e.store.Keep(ctx, []*store.Callback{cb}); err != nil {
-		return channel.Answer{}, err
-	}
-	crashpoint.At(crashpoint.CallbackKept)
-	e.process(a, cb, c.Body)
-	return answer, nil
-}
-
-const sealCallback = "callback"
-
-// process reads a kept callback and works off its events.
-func (e *Engine) process(a *account, cb *store.Callback, raw []byte) {
-	evs, err := a.conn.(channel.Receiver).Decode(raw)
-	if err != nil {
-		e.log.Warn("callback not readable: set aside", "connector", a.id, "callback", cb.ID)
-		e.spawn(func() {
-			if err := e.store.Defer(e.ctx, cb.ID, "not readable", time.Time{}); err != nil && e.ctx.Err() == nil {
-				e.log.Warn("callback not set aside", "callback", cb.ID, "error", err)
-			}
-		})
-		return
-	}
-	e.events(a, evs, func(err error) {
-		if err == nil {
-			e.finish.add(cb.ID)
-			return
-		}
-		e.log.Warn("callback not worked off: it will be tried again", "callback", cb.ID, "error", err)
-	})
-}
-
-// sweepCallbacks works off what a node left undone.
-func (e *Engine) sweepCallbacks() {
-	now := e.now()
-	kept, err := e.store.Kept(e.ctx, now.Add(-10*time.Second), 200)
-	if err != nil {
-		if e.ctx.Err() == nil {
-			e.log.Warn("callbacks not readable", "error", err)
-		}
-		return
-	}
-	for _, cb := range kept {
-		if e.finish.has(cb.ID) {
-			continue
-		}
-		a := e.owner.account(cb.Connector)
-		if a == nil {
-			continue
-		}
-		raw, err := e.o.Workspaces.OpenDay(e.ctx, cb.Workspace, cb.Day, sealCallback, cb.ID, cb.Sealed)
-		until := now.Add(30 * time.Second << min(cb.Tries, 6))
-		if err != nil || strings.TrimSpace(string(raw)) == "" {
-			until = time.Time{}
-		}
-		// Counted before it is tried, so that one that kills us is not tried for ever.
-		if cb.Tries >= 8 {
-			until = time.Time{}
-		}
-		if derr := e.store.Defer(e.ctx, cb.ID, "tried again", until); derr != nil || until.IsZero() {
-			continue
-		}
-		e.process(a, cb, raw)
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/parley-messaging/parley/engine/flow"
-	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -132,57 +131,4 @@ func (s *scheduler) tick(due []*store.Record) {
 		})
 	}
 	wg.Wait()
-}
-
-// A finisher deletes callbacks whose work is done, many at a time.
-type finisher struct {
-	e    *Engine
-	mu   sync.Mutex
-	ids  []message.EventID
-	wake chan struct{}
-}
-
-func (f *finisher) init(e *Engine) { f.e, f.wake = e, make(chan struct{}, 1) }
-
-func (f *finisher) add(id message.EventID) {
-	f.mu.Lock()
-	f.ids = append(f.ids, id)
-	f.mu.Unlock()
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (f *finisher) has(id message.EventID) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, x := range f.ids {
-		if x == id {
-			return true
-		}
-	}
-	return false
-}
-
-func (f *finisher) run() {
-	for {
-		select {
-		case <-f.wake:
-		case <-f.e.ctx.Done():
-			return
-		}
-		f.mu.Lock()
-		ids := f.ids
-		f.ids = nil
-		f.mu.Unlock()
-		if len(ids) == 0 {
-			continue
-		}
-		crashpoint.At(crashpoint.CallbackDone)
-		if err := f.e.store.Finish(f.e.ctx, ids); err != nil && f.e.ctx.Err() == nil {
-			// They are found again by the sweep, and harmless twice.
-			f.e.log.Warn("callbacks not cleared", "error", err)
-		}
-	}
 }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
-	"github.com/parley-messaging/parley/engine/gate"
 	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -20,47 +18,6 @@ const sealRef = "deliveries.ref"
 
 // sendTimeout bounds one hand-over; connectors may end sooner.
 const sendTimeout = 60 * time.Second
-
-// templateState gives the review state of the template a step uses.
-func templateState(cfg *workspace.Config, s *message.Step) message.TemplateState {
-	if t := templateOf(cfg, s); t != nil {
-		return t.State
-	}
-	if s.Template == "" {
-		return ""
-	}
-	return message.TemplateDeleted
-}
-
-// templateOf gives the registered template a step uses; nil when there is none.
-func templateOf(cfg *workspace.Config, s *message.Step) *store.Template {
-	name, language := cutTemplate(s.Template)
-	for _, t := range cfg.Templates(s.Sender, name, language) {
-		if t.Name == name {
-			return t
-		}
-	}
-	return nil
-}
-
-// requote prices a template step as it is about to go out, and takes over how
-// long its provider will try.
-func (e *Engine) requote(t *turn, cfg *workspace.Config, sender *store.Sender, typ *channel.Type, s *message.Step, f *gate.Facts) {
-	tpl := templateOf(cfg, s)
-	if tpl == nil {
-		return
-	}
-	s.ValidFor = tpl.TTL
-	if s.ValidFor == 0 {
-		if ttl, ok := e.o.Rules.As(t.now).TTL(string(typ.Channel), string(tpl.Category)); ok {
-			s.ValidFor = ttl.DefaultTTL()
-		}
-	}
-	p := e.quote(t.now, typ, sender, e.country(t), t.r.d.Purpose, message.Template, tpl.Category, *f, s.Segments)
-	if p.Amount.Currency != "" {
-		s.Estimate, f.Estimate = p.Amount, p.Amount
-	}
-}
 
 // country gives where the recipient's number belongs; "" when there is none.
 func (e *Engine) country(t *turn) string {
@@ -77,15 +34,6 @@ func (e *Engine) country(t *turn) string {
 		return ""
 	}
 	return country
-}
-
-func cutTemplate(s string) (name, language string) {
-	for i := len(s) - 1; i >= 0; i-- {
-		if s[i] == '/' {
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
 }
 
 // outbound makes what a connector is handed for the current step, and lists

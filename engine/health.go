@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/parley-messaging/parley/channel"
+	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// renew prolongs the lane under the same token; false means that the token is
+// another one.
+func (l *lane) renew(token int64, until time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.token != token || l.stopped {
+		return false
+	}
+	l.goodFor = until
+	l.signal()
+	return true
+}
+
+func (l *lane) setPaused(p bool) {
+	l.mu.Lock()
+	l.paused = p
+	l.mu.Unlock()
+	l.signal()
+}
+
+// hint makes the lane look into the store: another node accepted work for it.
+func (l *lane) hint() {
+	l.mu.Lock()
+	if l.queued < refillAt {
+		for p := range l.spilled {
+			l.spilled[p] = true
+			if l.queues[p].len() == 0 {
+				l.fetched[p] = message.MessageID{}
+			}
+		}
+	}
+	l.mu.Unlock()
+	l.signal()
+}
+
+// sink takes what a connector's links bring.
+type sink struct {
+	e *Engine
+	a *account
+}
+
+// Events implements channel.Sink.
+func (s sink) Events(events []message.Event, done func(error)) { s.e.events(s.a, events, done) }
+
+// Health implements channel.Sink.
+func (s sink) Health(h channel.Health) {
+	l := s.a.lane
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	l.down = !h.Up
+	l.mu.Unlock()
+	l.signal()
+	switch {
+	case h.Up:
+		s.e.log.Info("link up", "connector", s.a.id, "links", h.Links)
+		l.mu.Lock()
+		was := l.broken
+		l.broken = nil
+		l.mu.Unlock()
+		if was != nil {
+			s.e.spawn(func() { s.e.healed(s.a) })
+		}
+	case h.Fault != nil && h.Fault.Kind == message.Misconfigured:
+		if l.fail(h.Fault, s.e.now()) {
+			s.e.spawn(func() { s.e.broke(s.a, h.Fault) })
+		}
+	default:
+		s.e.log.Warn("link down", "connector", s.a.id, "detail", h.Detail)
+	}
+}
+
+// broke records that an account is misconfigured: its queue is kept.
+func (e *Engine) broke(a *account, f *message.Fault) {
+	now := e.now()
+	e.log.Error("connector misconfigured: its queue is kept until it works again", "connector", a.id, "code", f.Code, "title", f.Title)
+	data, _ := json.Marshal(map[string]any{"connector": a.id, "reason": Misconfigured, "error": faultFacts{f.Kind.String(), f.Code, f.Title}})
+	h := store.Health{State: Misconfigured, Code: f.Code, Reason: f.Title, At: now}
+	if err := e.o.Workspaces.SetHealth(e.ctx, a.ws, a.id, h, e.event(a.ws, event.ConnectorPaused, now, data)); err != nil {
+		e.log.Warn("health not stored", "connector", a.id, "error", err)
+	}
+	e.rehome(a)
+}
+
+// rehome gives what waits for a broken account to the next account of its
+// sender, where it has one that works.
+func (e *Engine) rehome(a *account) {
+	cfg, err := e.o.Workspaces.Config(e.ctx, a.ws)
+	if err != nil {
+		return
+	}
+	next := make(map[message.SenderID]message.ConnectorID)
+	for _, s := range cfg.SendersOf(a.typ.Channel) {
+		if _, c := e.carrier(cfg, s); c != nil && c.ID != a.id && slices.Contains(s.Connectors, a.id) {
+			next[s.ID] = c.ID
+		}
+	}
+	if len(next) == 0 {
+		return
+	}
+	var after store.Place
+	for {
+		records, err := e.store.Ready(e.ctx, a.id, after, batch)
+		if err != nil {
+			e.log.Warn("queue not readable", "connector", a.id, "error", err)
+			return
+		}
+		for _, r := range records {
+			after = store.Place{Priority: r.Delivery.Purpose.Priority(), ID: r.Delivery.ID}
+			e.tell(input{ws: r.Delivery.Workspace, id: r.Delivery.ID, act: func(t *turn) {
+				d := t.r.d
+				if s := d.Step(); s != nil && flow.Ready(d) && s.Connector == a.id && !next[s.Sender].IsZero() {
+					s.Connector, t.dirty = next[s.Sender], true
+				}
+			}})
+		}
+		if len(records) < batch {
+			return
+		}
+	}
+}
+
+func (e *Engine) healed(a *account) {
+	now := e.now()
+	e.log.Info("connector works again", "connector", a.id)
+	data, _ := json.Marshal(map[string]any{"connector": a.id})
+	if err := e.o.Workspaces.SetHealth(e.ctx, a.ws, a.id, store.Health{State: Healthy, At: now}, e.event(a.ws, event.ConnectorResumed, now, data)); err != nil {
+		e.log.Warn("health not stored", "connector", a.id, "error", err)
+	}
+}
+
+// PauseConnector keeps an account's queue until ResumeConnector.
+func (e *Engine) PauseConnector(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) error {
+	return e.setPaused(ctx, ws, id, true, event.ConnectorPaused)
+}
+
+// ResumeConnector lets an account send again, at once also after a
+// misconfiguration that was mended elsewhere.
+func (e *Engine) ResumeConnector(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) error {
+	if err := e.setPaused(ctx, ws, id, false, event.ConnectorResumed); err != nil {
+		return err
+	}
+	if a := e.owner.account(id); a != nil && a.ws == ws && a.lane != nil {
+		a.lane.mu.Lock()
+		a.lane.brokenTo = time.Time{}
+		a.lane.mu.Unlock()
+		a.lane.signal()
+	}
+	return nil
+}
+
+func (e *Engine) setPaused(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID, paused bool, typ string) error {
+	data, _ := json.Marshal(map[string]any{"connector": id, "reason": "operator"})
+	if err := e.o.Workspaces.SetPaused(ctx, ws, id, paused, e.event(ws, typ, e.now(), data)); err != nil {
+		return err
+	}
+	e.owner.look()
+	return nil
+}
+
+// A LaneState is how full one lane of this node is.
+type LaneState struct {
+	Connector message.ConnectorID
+	Queued    int // in memory; the store may hold more
+	InFlight  int
+	Down      bool
+	Paused    bool
+	Fault     *message.Fault // misconfigured
+}
+
+// Lanes tells of every lane of this node.
+func (e *Engine) Lanes() []LaneState {
+	var out []LaneState
+	for _, a := range e.owner.all() {
+		if l := a.lane; l != nil {
+			l.mu.Lock()
+			out = append(out, LaneState{a.id, l.queued, l.inflight, l.down, l.paused, l.broken})
+			l.mu.Unlock()
+		}
+	}
+	return out
+}

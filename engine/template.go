@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/parley-messaging/parley/channel"
+	"github.com/parley-messaging/parley/engine/gate"
+	"github.com/parley-messaging/parley/engine/route"
+	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+	"github.com/parley-messaging/parley/workspace"
+)
+
+// SyncTemplates brings in the templates a connector's provider keeps, for every
+// sender the connector carries, and gives how many there are. It fails with
+// store.ErrNotFound for a connector that keeps none.
+func (e *Engine) SyncTemplates(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) (int, error) {
+	a := e.owner.account(id)
+	if a == nil || a.ws != ws {
+		return 0, store.ErrNotFound
+	}
+	lister, ok := a.conn.(channel.TemplateLister)
+	if !ok {
+		return 0, store.ErrNotFound
+	}
+	remote, err := lister.Templates(ctx)
+	if err != nil {
+		return 0, err
+	}
+	cfg, err := e.o.Workspaces.Config(ctx, ws)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, s := range cfg.SendersOf(a.typ.Channel) {
+		if !slices.Contains(s.Connectors, id) {
+			continue
+		}
+		for _, r := range remote {
+			t := &store.Template{
+				Workspace: ws, Sender: s.ID, Provider: r.Provider, Name: r.Name, Language: r.Language, Category: r.Category,
+				State: r.State, TTL: r.TTL, Body: r.Body, Named: r.Named, Components: r.Components, UpdatedAt: e.now(),
+			}
+			if _, err := e.o.Workspaces.PutTemplate(ctx, t); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (e *Engine) templateNews(ctx context.Context, a *account, v *message.TemplateUpdate) error {
+	cfg, err := e.o.Workspaces.Config(ctx, a.ws)
+	if err != nil {
+		return err
+	}
+	now := e.now()
+	for _, s := range cfg.Senders {
+		for _, t := range cfg.Templates(s.ID, v.Name, v.Language) {
+			if t.Name != v.Name {
+				continue
+			}
+			changed := *t
+			if v.State != "" {
+				changed.State = v.State
+			}
+			if v.Category != "" {
+				changed.Category = v.Category
+			}
+			changed.Reason, changed.UpdatedAt = v.Reason, now
+			data, err := json.Marshal(map[string]any{"template": t.ID, "name": t.Name, "language": t.Language, "state": changed.State, "category": changed.Category, "reason": v.Reason})
+			if err != nil {
+				return err
+			}
+			if _, err := e.o.Workspaces.PutTemplate(ctx, &changed, e.event(a.ws, event.TemplateUpdated, now, data)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// templates finds the variants of the template a step may use, and renders it.
+func (e *Engine) templates(p *prepared, r *Request, c *route.Candidate, typ *channel.Type, sender *store.Sender, content *message.Content, use *message.TemplateUse, field func(string) string) (channel.Rendering, error) {
+	var rows []*store.Template
+	var filled *message.TemplateUse
+	if typ.Window || typ.Caps.Templates.Level == channel.Full {
+		name, language := "", ""
+		if use != nil {
+			name, language = use.Name, use.Language
+		} else if mapped := p.cfg.Settings.TemplateMap[r.Purpose]; mapped != "" {
+			name, language, _ = strings.Cut(mapped, "/")
+			c.Mapped = true
+		}
+		if name != "" {
+			rows = p.cfg.Templates(sender.ID, name, language)
+			if len(rows) == 0 && use != nil {
+				return channel.Rendering{}, &Refusal{Code: CodeTemplate, Field: field("template.name"), Detail: "the sender has no template of this name and language", Remedy: "register it, or use one that GET /v1/templates lists"}
+			}
+		}
+		for _, t := range rows {
+			c.Variants = append(c.Variants, route.Variant{Name: t.Name, Language: t.Language, Category: t.Category, State: t.State, TTL: t.TTL})
+		}
+		if len(rows) > 0 {
+			filled = fill(p.cfg, sender.ID, rows[0].Name, rows[0].Language, use, content.Text)
+			if use != nil {
+				if f := parameters(filled, field); f != nil {
+					return channel.Rendering{}, f
+				}
+				if rows[0].Category == message.Marketing && r.Purpose != message.Marketing {
+					return channel.Rendering{}, &Refusal{Code: CodeTemplate, Field: "purpose", Detail: "the template's category is marketing", Remedy: "send it with purpose marketing, or use a template of another category"}
+				}
+			}
+		}
+	} else if content.IsZero() && use != nil {
+		// The channel has no templates: it says the same in plain text.
+		if text := e.plain(p.cfg, use); text != "" {
+			content = &message.Content{Text: text}
+			c.FreeForm = true
+			i := len(p.cands)
+			for len(p.body.Steps) <= i {
+				p.body.Steps = append(p.body.Steps, stepBody{})
+			}
+			p.body.Steps[i].Content = content
+		}
+	}
+	if !c.FreeForm && filled == nil {
+		return channel.Rendering{Segments: 1}, nil
+	}
+	t := filled
+	if c.FreeForm && (c.Mapped || use == nil) {
+		t = nil
+	}
+	out, err := typ.Render(e.linked(e.ctx, p.ws, message.MessageID{}, content), t)
+	if err != nil {
+		return out, contentRefusal(err, field)
+	}
+	for _, change := range out.Changes {
+		if change.Level == channel.No && c.FreeForm {
+			code := CodeContent
+			if change.Field == "text" {
+				code = CodeTooLong
+			}
+			return out, &Refusal{Code: code, Field: field("content." + change.Field), Detail: string(typ.Channel) + ": " + change.Detail, Remedy: "shorten or simplify it, or give this step content of its own"}
+		}
+	}
+	return out, nil
+}
+
+// plain gives a template's text, filled, wherever it is registered; "" when it
+// is registered nowhere.
+func (e *Engine) plain(cfg *workspace.Config, use *message.TemplateUse) string {
+	for _, s := range cfg.Senders {
+		for _, t := range cfg.Templates(s.ID, use.Name, use.Language) {
+			if t.Body != "" {
+				text, _ := channel.Fill(t.Body, use.Parameters)
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// parameters refuses a use that leaves placeholders empty or fills ones that
+// are not there.
+func parameters(use *message.TemplateUse, field func(string) string) error {
+	if use.Body == "" {
+		return nil // registered without its text: the provider will judge
+	}
+	var missing []string
+	for _, name := range use.Order {
+		if v, ok := use.Parameters[name]; !ok || v == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return &Refusal{Code: CodeTemplateParams, Field: field("template.parameters"), Detail: "the template needs values for: " + strings.Join(missing, ", "), Remedy: "give every parameter of the template a text"}
+	}
+	if len(use.Parameters) > len(use.Order) {
+		return &Refusal{Code: CodeTemplateParams, Field: field("template.parameters"), Detail: fmt.Sprintf("the template has %d parameters, more were given", len(use.Order)), Remedy: "remove the parameters the template does not have"}
+	}
+	for _, name := range use.Order {
+		if strings.ContainsAny(use.Parameters[name], "\n\t") || strings.Contains(use.Parameters[name], "     ") {
+			return &Refusal{Code: CodeTemplateParams, Field: field("template.parameters." + name), Detail: "a parameter may not hold line breaks, tabs or more than four spaces in a row", Remedy: "put the text on one line"}
+		}
+	}
+	return nil
+}
+
+// templateState gives the review state of the template a step uses.
+func templateState(cfg *workspace.Config, s *message.Step) message.TemplateState {
+	if t := templateOf(cfg, s); t != nil {
+		return t.State
+	}
+	if s.Template == "" {
+		return ""
+	}
+	return message.TemplateDeleted
+}
+
+// templateOf gives the registered template a step uses; nil when there is none.
+func templateOf(cfg *workspace.Config, s *message.Step) *store.Template {
+	name, language := cutTemplate(s.Template)
+	for _, t := range cfg.Templates(s.Sender, name, language) {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// requote prices a template step as it is about to go out, and takes over how
+// long its provider will try.
+func (e *Engine) requote(t *turn, cfg *workspace.Config, sender *store.Sender, typ *channel.Type, s *message.Step, f *gate.Facts) {
+	tpl := templateOf(cfg, s)
+	if tpl == nil {
+		return
+	}
+	s.ValidFor = tpl.TTL
+	if s.ValidFor == 0 {
+		if ttl, ok := e.o.Rules.As(t.now).TTL(string(typ.Channel), string(tpl.Category)); ok {
+			s.ValidFor = ttl.DefaultTTL()
+		}
+	}
+	p := e.quote(t.now, typ, sender, e.country(t), t.r.d.Purpose, message.Template, tpl.Category, *f, s.Segments)
+	if p.Amount.Currency != "" {
+		s.Estimate, f.Estimate = p.Amount, p.Amount
+	}
+}
+
+func cutTemplate(s string) (name, language string) {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == '/' {
+			return s[:i], s[i+1:]
+		}
+	}
+	return s, ""
+}
+
+// fill completes a use of a template with what is registered: category, body,
+// order of its parameters.
+func fill(cfg *workspace.Config, sender message.SenderID, name, language string, use *message.TemplateUse, text string) *message.TemplateUse {
+	out := message.TemplateUse{Name: name, Language: language}
+	if use != nil {
+		out = *use
+		out.Name, out.Language = name, language
+	}
+	for _, t := range cfg.Templates(sender, name, language) {
+		if t.Name != name {
+			continue
+		}
+		out.Category, out.Body, out.Named = t.Category, t.Body, t.Named
+		out.Order = placeholders(t.Body)
+		break
+	}
+	if use == nil && text != "" && len(out.Order) == 1 {
+		// A mapped template with one parameter carries the text.
+		out.Parameters = map[string]string{out.Order[0]: text}
+	}
+	return &out
+}
+
+// placeholders lists the parameters of a body in their order, each once.
+func placeholders(body string) []string {
+	_, missing := channel.Fill(body, nil)
+	out := missing[:0:0]
+	seen := make(map[string]bool, len(missing))
+	for _, name := range missing {
+		if !seen[name] {
+			seen[name] = true
+			out = append(out, name)
+		}
+	}
+	return out
+}
