@@ -169,6 +169,14 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err := a.Webhooks.Start(ctx); err != nil {
 		return err
 	}
+	people := newFollower(a.Store, a.People.Forget, a.log)
+	a.undo.add("follower", people.Stop)
+	if err := people.Start(ctx); err != nil {
+		return err
+	}
+	janitor := newJanitor(a)
+	a.undo.add("janitor", janitor.Stop)
+	janitor.Start()
 	mux := http.NewServeMux()
 	mux.Handle("/", a.API)
 	mux.Handle("/callbacks/{connector}", callback.Handler(a.Engine, a.log))
