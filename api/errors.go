@@ -82,7 +82,7 @@ var catalogue = map[string]entry{
 	codeType:                  {422, "Wrong type"},
 	codeTwice:                 {422, "A field is given twice"},
 	codeTooLarge:              {413, "The body is too large"},
-	codeMedia:                 {415, "The body must be JSON"},
+	codeMedia:                 {415, "The body is of a type that is not taken here"},
 	codeKeyMissing:            {401, "An API key is needed"},
 	codeKeyBad:                {401, "The API key is not in force"},
 	codeScope:                 {403, "The API key lacks a scope"},

@@ -17,6 +17,7 @@ import (
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine"
 	"github.com/parley-messaging/parley/internal/id"
+	"github.com/parley-messaging/parley/media"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/privacy"
 	"github.com/parley-messaging/parley/rules"
@@ -132,6 +133,7 @@ type rig struct {
 	book   *contact.Book
 	ids    *id.Maker
 	server *Server
+	media  *media.Keeper
 	logged *bytes.Buffer
 	web    *httptest.Server
 
@@ -163,6 +165,15 @@ func newRig(t testing.TB, change func(*Options)) *rig {
 		ID: func() [16]byte { return r.ids.Next(noon) }, Log: slog.New(slog.NewTextHandler(r.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Phones: rules.NewPhones(rules.PhoneOptions{}), Poll: 5 * time.Millisecond,
 	}
+	o.Media, err = media.New(media.Options{
+		Store: s, Workspaces: r.reg, People: r.book, IDs: r.ids, Now: now, Log: quiet, Public: "https://brand.example",
+		Types: []channel.Type{{Channel: message.WhatsApp, Caps: channel.Capabilities{Media: map[message.MediaType]channel.MediaAbility{
+			message.Image:    {Level: channel.Full, Bytes: 200 << 10, MIME: []string{"image/png"}},
+			message.Document: {Level: channel.Full, Bytes: 2 << 20},
+		}}}},
+	})
+	r.check(err)
+	r.media = o.Media
 	if change != nil {
 		change(&o)
 	}

@@ -47,7 +47,7 @@ func TestSDKTypes(t *testing.T) {
 		sdk.Suppression{}, sdk.SuppressionRequest{}, sdk.Conversation{}, sdk.Thread{}, sdk.Window{}, sdk.Sender{}, sdk.SenderRequest{}, sdk.Connector{},
 		sdk.ConnectorHealth{}, sdk.NewConnector{}, sdk.ConnectorChange{}, sdk.ChannelKind{}, sdk.ReceiptsGiven{}, sdk.Template{}, sdk.TemplateRequest{},
 		sdk.Endpoint{}, sdk.EndpointRequest{}, sdk.WebhookDelivery{}, sdk.ReplayRequest{}, sdk.RotateRequest{}, sdk.Event{}, sdk.Me{}, sdk.Settings{},
-		sdk.SettingsStep{}, sdk.Retention{}, sdk.PriceOverride{}, sdk.APIKey{}, sdk.APIKeyRequest{}, sdk.Usage{}, sdk.UsageLine{}, sdk.FieldFault{},
+		sdk.SettingsStep{}, sdk.Retention{}, sdk.PriceOverride{}, sdk.APIKey{}, sdk.APIKeyRequest{}, sdk.Usage{}, sdk.UsageLine{}, sdk.FieldFault{}, sdk.File{},
 	}
 	names := map[string]string{"Recipient": "RecipientObject", "EventPage": "EventsDoc", "Error": "Problem"}
 	covered := map[string]bool{

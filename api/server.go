@@ -17,6 +17,7 @@ import (
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine"
+	"github.com/parley-messaging/parley/media"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/workspace"
@@ -74,7 +75,8 @@ type Options struct {
 	People     *contact.Book
 	Privacy    Privacy
 	Store      Store
-	Phones     Phones // nil: identities of channel phone must be given in E.164
+	Media      *media.Keeper // nil: no files are kept
+	Phones     Phones        // nil: identities of channel phone must be given in E.164
 	Now        func() time.Time
 	ID         func() [16]byte // makes ids: (*id.Maker).Next of now
 	Log        *slog.Logger
@@ -146,6 +148,7 @@ func New(o Options) (*Server, error) {
 	s.events()
 	s.apiKeys()
 	s.usage()
+	s.media()
 	if err := s.documents(); err != nil {
 		return nil, err
 	}

@@ -38,6 +38,9 @@ func TestTenantsNeverMeet(t *testing.T) {
 	m := r.view(id, "secret of one")
 	r.engine.views = []*engine.View{m}
 
+	file, err := c.Files.Upload(ctx, strings.NewReader("secret of one"), sdk.Upload{})
+	r.check(err)
+
 	var doc struct {
 		Paths map[string]map[string]json.RawMessage
 	}
@@ -48,7 +51,7 @@ func TestTenantsNeverMeet(t *testing.T) {
 		"POST /v1/webhooks/{id}/rotate": `{}`, "POST /v1/webhooks/{id}/replay": `{"from":"2026-01-01T00:00:00Z"}`,
 	}
 	ids := map[string]string{
-		"messages": m.Message.ID.String(), "contacts": who.ID, "conversations": who.ID, "connectors": cn.ID, "senders": sd.ID, "templates": tp.ID, "webhooks": we.ID, "api-keys": key.ID,
+		"messages": m.Message.ID.String(), "contacts": who.ID, "conversations": who.ID, "connectors": cn.ID, "senders": sd.ID, "templates": tp.ID, "webhooks": we.ID, "api-keys": key.ID, "media": file.ID,
 	}
 	r.key = r.foreignKey
 	tried := 0

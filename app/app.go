@@ -27,6 +27,7 @@ import (
 	"github.com/parley-messaging/parley/internal/id"
 	"github.com/parley-messaging/parley/internal/safedial"
 	"github.com/parley-messaging/parley/ledger"
+	"github.com/parley-messaging/parley/media"
 	"github.com/parley-messaging/parley/price"
 	"github.com/parley-messaging/parley/privacy"
 	"github.com/parley-messaging/parley/rules"
@@ -43,6 +44,7 @@ type App struct {
 	Workspaces *workspace.Registry
 	People     *contact.Book
 	Privacy    *privacy.Office
+	Media      *media.Keeper
 	Engine     *engine.Engine
 	API        *api.Server
 	Webhooks   *webhook.Dispatcher
@@ -109,10 +111,14 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	a.Media, err = media.New(media.Options{Store: s, Workspaces: a.Workspaces, People: a.People, Types: channels, IDs: a.IDs, Now: now, Log: log, Public: o.Public})
+	if err != nil {
+		return nil, err
+	}
 	a.Engine, err = engine.New(engine.Options{
 		Store: s, Workspaces: a.Workspaces, People: a.People, Rules: set, Phones: phones, Prices: prices,
 		Types: channels, IDs: a.IDs, Now: now, Log: log, Node: o.Node, LeaseFor: o.LeaseFor,
-		Env: channel.Env{Now: now, Log: log, Dial: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, Public: o.Public},
+		Env: channel.Env{Now: now, Log: log, Dial: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, Public: o.Public}, Media: a.Media,
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +127,7 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	a.Webhooks, err = webhook.New(webhook.Options{Store: s, Workspaces: a.Workspaces, People: a.People, Now: now, IDs: a.IDs, Log: log, Node: o.Node, Guard: &safedial.Guard{Allow: allow}})
+	a.Webhooks, err = webhook.New(webhook.Options{Store: s, Workspaces: a.Workspaces, People: a.People, Now: now, IDs: a.IDs, Log: log, Node: o.Node, Append: s.Append, Guard: &safedial.Guard{Allow: allow}})
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +136,7 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 		return nil, err
 	}
 	a.API, err = api.New(api.Options{
-		Engine: a.Engine, Workspaces: a.Workspaces, People: a.People, Privacy: a.Privacy, Store: s, Phones: phones,
+		Engine: a.Engine, Workspaces: a.Workspaces, People: a.People, Privacy: a.Privacy, Store: s, Media: a.Media, Phones: phones,
 		Now: now, ID: func() [16]byte { return a.IDs.Next(now()) }, Log: log,
 		CheckURL: a.Webhooks.CheckURL, Webhooks: a.Webhooks,
 		Rate: api.Rate{PerSecond: o.RateLimit}, Public: o.Public,
@@ -180,6 +186,7 @@ func (a *App) Start(ctx context.Context) (err error) {
 	mux := http.NewServeMux()
 	mux.Handle("/", a.API)
 	mux.Handle("/callbacks/{connector}", callback.Handler(a.Engine, a.log))
+	mux.Handle("GET "+media.Path+"{token}", a.Media.Handler())
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
 	a.http = api.NewServer(a.addr.String(), traced(mux), a.log)

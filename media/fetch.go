@@ -122,8 +122,8 @@ func (k *Keeper) take(ctx context.Context, m *store.MediaFile, f *facts, from ch
 		return &RefusedError{Reason: ReasonTooLarge, Limit: Largest}
 	}
 	head := make([]byte, chunkSize)
-	n, err := io.ReadFull(file.Body, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+	n, _, err := readChunk(file.Body, head)
+	if err != nil {
 		return err
 	}
 	said := file.MIME

@@ -74,12 +74,12 @@ func (k *Keeper) Put(ctx context.Context, ws message.WorkspaceID, u *Upload) (*F
 	}
 	now := k.o.Now()
 	head := make([]byte, chunkSize)
-	n, err := io.ReadFull(u.Body, head)
-	switch {
-	case n == 0 && (errors.Is(err, io.EOF) || err == nil):
-		return nil, &RefusedError{Reason: ReasonEmpty}
-	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+	n, _, err := readChunk(u.Body, head)
+	if err != nil {
 		return nil, err
+	}
+	if n == 0 {
+		return nil, &RefusedError{Reason: ReasonEmpty}
 	}
 	m := &store.MediaFile{
 		ID: message.MediaID(k.o.IDs.Next(now)), Workspace: ws, Contact: u.Contact, Type: u.Type,
@@ -139,6 +139,20 @@ func gone(err error) error {
 	return err
 }
 
+// readChunk fills buf or reaches the end. Unlike io.ReadFull it tells a body
+// that ended from one that was cut off (io.ErrUnexpectedEOF).
+func readChunk(r io.Reader, buf []byte) (n int, end bool, err error) {
+	for n < len(buf) && !end {
+		var read int
+		read, err = r.Read(buf[n:])
+		n += read
+		if end = errors.Is(err, io.EOF); err != nil && !end {
+			return n, false, err
+		}
+	}
+	return n, end, nil
+}
+
 // fixed reads bytes once; unlike bytes.Reader it writes nothing elsewhere.
 type fixed struct{ b []byte }
 
@@ -170,9 +184,8 @@ func (k *Keeper) fill(ctx context.Context, m *store.MediaFile, f *facts, body io
 		return nil
 	}
 	for {
-		n, err := io.ReadFull(body, buf)
-		end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !end {
+		n, end, err := readChunk(body, buf)
+		if err != nil {
 			return err
 		}
 		if n > 0 {

@@ -34,6 +34,7 @@ type Client struct {
 	Templates     *Templates
 	Webhooks      *Webhooks
 	Events        *Events
+	Files         *Files
 	Workspace     *Workspace
 }
 
@@ -70,6 +71,7 @@ func New(base, key string, options ...Option) *Client {
 	c.Templates = &Templates{c}
 	c.Webhooks = &Webhooks{c}
 	c.Events = &Events{c}
+	c.Files = &Files{c}
 	c.Workspace = &Workspace{c}
 	return c
 }
