@@ -120,6 +120,12 @@ type Limiter interface {
 	Limits() Limits
 }
 
+// A Receipter is a Connector whose account gives other receipts than its Type
+// says, such as an SMSC asked for none.
+type Receipter interface {
+	Receipts() Receipts
+}
+
 // A TemplateLister is a Connector whose provider keeps the templates.
 type TemplateLister interface {
 	Templates(ctx context.Context) ([]RemoteTemplate, error)

@@ -41,6 +41,23 @@ func (a *account) limits() channel.Limits {
 	return a.typ.Limits
 }
 
+// receipts says what the account tells after taking a message.
+func (a *account) receipts() channel.Receipts {
+	if r, ok := a.conn.(channel.Receipter); ok {
+		return r.Receipts()
+	}
+	return a.typ.Receipts
+}
+
+// receipts is the same of an account by its id; one that is not open here is
+// taken to be as its type.
+func (e *Engine) receipts(id message.ConnectorID, typ *channel.Type) channel.Receipts {
+	if a := e.owner.account(id); a != nil {
+		return a.receipts()
+	}
+	return typ.Receipts
+}
+
 // owner opens accounts, keeps their leases and runs their lanes.
 type owner struct {
 	e        *Engine

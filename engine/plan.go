@@ -216,12 +216,13 @@ func (e *Engine) candidate(p *prepared, r *Request, i int, s *RouteStep, rc reci
 		p.body.Steps[i] = stepBody{s.Content, s.Template}
 	}
 	content, use := p.body.step(i)
+	receipts := e.receipts(conn.ID, typ)
 	c := route.Candidate{
 		Channel: s.Channel, Sender: sender.ID, Connector: conn.ID, Next: s.Next,
-		Delivered: typ.Receipts.Delivered, Read: typ.Receipts.Read, Expect: typ.Receipts.Horizon,
+		Delivered: receipts.Delivered, Read: receipts.Read, Expect: receipts.Horizon,
 		FreeForm: !content.IsZero(),
 	}
-	if !typ.Receipts.Delivered {
+	if !receipts.Delivered {
 		c.Expect = 0
 	}
 	view := e.o.Rules.As(p.now)

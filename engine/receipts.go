@@ -302,7 +302,7 @@ func (e *Engine) lookup(l lookup) (*store.Lookup, error) {
 		at = now
 	}
 	out := &store.Lookup{Workspace: l.a.ws, Connector: l.a.id, Keys: l.keys, At: at}
-	if l.r.To.ID != "" && !l.a.typ.Receipts.Echo {
+	if l.r.To.ID != "" && !l.a.receipts().Echo {
 		if out.Inferred, err = e.inferKey(l.a, l.r.To.ID, l.r.From); err != nil {
 			return nil, err
 		}

@@ -158,7 +158,7 @@ func (e *Engine) parts(a *account, p *contact.Person, id message.MessageID, ids 
 
 // known puts an attempt's refs where receipts look first.
 func (e *Engine) known(a *account, j *job, w flow.Which, parts []message.Part) {
-	if a.typ.Receipts.Echo {
+	if a.receipts().Echo {
 		return
 	}
 	for i, part := range parts {
@@ -172,7 +172,7 @@ func (e *Engine) known(a *account, j *job, w flow.Which, parts []message.Part) {
 // openRefs makes the parts of an attempt findable by the provider's ids, where
 // receipts do not echo ours.
 func (t *turn) openRefs(a *account, w flow.Which) {
-	if a.typ.Receipts.Echo || !a.typ.Receipts.Delivered {
+	if a.receipts().Echo || !a.receipts().Delivered {
 		return
 	}
 	s := &t.r.d.Steps[w.Step]
@@ -194,7 +194,7 @@ func (t *turn) lost(w flow.Which, mv flow.Move) {
 	t.moved(mv)
 	s := &t.r.d.Steps[w.Step]
 	a := t.e.owner.account(s.Attempts[w.Attempt].Connector)
-	if !mv.Changed || s.State != message.StepUnknown || a == nil || a.typ.Receipts.Echo {
+	if !mv.Changed || s.State != message.StepUnknown || a == nil || a.receipts().Echo {
 		return
 	}
 	cfg, err := t.e.o.Workspaces.Config(t.e.ctx, t.r.ws)

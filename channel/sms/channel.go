@@ -55,6 +55,18 @@ var Type = channel.Type{
 	Render: Render,
 }
 
+// Receipts implements channel.Receipter: what the account's setting asks for.
+func (c *Connector) Receipts() channel.Receipts {
+	r := Type.Receipts
+	switch c.s.Receipts {
+	case "none":
+		r.Delivered, r.Failed = false, false
+	case "failure":
+		r.Delivered = false
+	}
+	return r
+}
+
 // Reasons for which a connector does not work, as causes of faults.
 var (
 	ErrClosed  = errors.New("the connector is closed")
@@ -165,7 +177,8 @@ func isCertificate(err error) bool {
 }
 
 var (
-	_ channel.Linker  = (*Connector)(nil)
-	_ channel.Limiter = (*Connector)(nil)
-	_ channel.Prober  = (*Connector)(nil)
+	_ channel.Linker    = (*Connector)(nil)
+	_ channel.Limiter   = (*Connector)(nil)
+	_ channel.Receipter = (*Connector)(nil)
+	_ channel.Prober    = (*Connector)(nil)
 )

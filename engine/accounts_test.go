@@ -1,0 +1,162 @@
+package engine_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/parley-messaging/parley/engine"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/sandbox/smsc"
+	"github.com/parley-messaging/parley/store"
+	"github.com/parley-messaging/parley/workspace"
+)
+
+func (w *world) smppAccount(id message.ConnectorID, name string, more map[string]any) message.ConnectorID {
+	w.t.Helper()
+	host, port, err := net.SplitHostPort(w.sandbox.SMPPAddr())
+	must(w.t, err)
+	n, err := strconv.Atoi(port)
+	must(w.t, err)
+	config := map[string]any{"host": host, "port": n, "system_id": smsc.DefaultSystemID, "password": smsc.DefaultPassword}
+	for k, v := range more {
+		config[k] = v
+	}
+	raw, err := json.Marshal(config)
+	must(w.t, err)
+	c, err := w.rooms.PutConnector(w.ctx, w.ws, workspace.ConnectorInput{ID: id, Kind: "smpp", Name: name, Config: raw})
+	must(w.t, err)
+	return c.ID
+}
+
+func smsTo(to string, purpose message.Purpose) *engine.Request {
+	return &engine.Request{
+		To: engine.Recipient{Phone: to}, Purpose: purpose,
+		Content: message.Content{Text: "Your order is on its way."}, Route: []engine.RouteStep{{Channel: message.SMS}},
+	}
+}
+
+// An account asked for no receipts: a wait on them is refused, and "sent" is
+// all that will ever be known.
+func TestNoReceipts(t *testing.T) {
+	w := newWorld(t)
+	w.smppAccount(w.smpp, "silent", map[string]any{"receipts": "none"})
+	r := smsTo("+33612345700", message.Utility)
+	r.Route = []engine.RouteStep{{Channel: message.SMS, Next: message.Trigger{NotDelivered: time.Minute}}, {Channel: message.WhatsApp}}
+	r.Template = &message.TemplateUse{Name: "hello_world", Language: "en_US"}
+	w.eventually("the wait is refused", func() bool {
+		_, err := w.engine.Preview(w.ctx, w.ws, r)
+		var refusal *engine.Refusal
+		return errors.As(err, &refusal) && refusal.Code == engine.CodeTrigger
+	})
+	w.links()
+	a := w.send(smsTo("+33612345700", message.Utility))
+	v := w.until(a.ID, "unconfirmed", func(d *message.Delivery) bool { return d.State.Ended() })
+	if v.Delivery.State != message.Unconfirmed {
+		t.Errorf("ended %v (%s), want unconfirmed", v.Delivery.State, v.Delivery.Reason)
+	}
+}
+
+// A sender with two accounts: what waits for one that is refused goes out
+// through the other.
+func TestNextAccount(t *testing.T) {
+	w := newWorld(t)
+	bad := w.smppAccount(message.ConnectorID{}, "wrong password", map[string]any{"password": "wrong", "reconnect_min_seconds": 0.1})
+	cfg, err := w.rooms.Config(w.ctx, w.ws)
+	must(t, err)
+	s := *cfg.Sender(w.sms)
+	s.Connectors = []message.ConnectorID{bad, w.smpp}
+	_, err = w.rooms.PutSender(w.ctx, &s)
+	must(t, err)
+	a := w.send(smsTo("+33612345701", message.Utility))
+	v := w.until(a.ID, "delivered through the other account", func(d *message.Delivery) bool { return d.State == message.Delivered })
+	if c := v.Delivery.Steps[0].Last().Connector; c != w.smpp {
+		t.Errorf("sent through %v", c)
+	}
+	w.eventually("the broken one is told of", func() bool {
+		cfg, err := w.rooms.Config(w.ctx, w.ws)
+		must(t, err)
+		return cfg.Connector(bad).Health.State == engine.Misconfigured
+	})
+}
+
+// STOP is heard at once, also by a message that was accepted before, and START
+// takes it back.
+func TestStopAndStart(t *testing.T) {
+	w := newWorld(t)
+	const to = "33612345702"
+	a := w.send(smsTo("+"+to, message.Marketing))
+	w.until(a.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+	later := smsTo("+"+to, message.Marketing)
+	later.SendAt = w.sandbox.Clock.Now().Add(time.Hour)
+	b := w.send(later)
+	_, err := w.sandbox.SMSC.Write(smsc.Inbound{From: to, To: "38123", Text: " stop. "})
+	must(t, err)
+	var refusal *engine.Refusal
+	w.eventually("marketing is refused", func() bool {
+		_, err := w.engine.Preview(w.ctx, w.ws, smsTo("+"+to, message.Marketing))
+		return errors.As(err, &refusal) && refusal.Code == engine.CodeOptedOut
+	})
+	w.sandbox.Advance(time.Hour)
+	v := w.until(b.ID, "ended", func(d *message.Delivery) bool { return d.State.Ended() })
+	if v.Delivery.State != message.Failed || v.Delivery.Reason != "opted_out" || len(v.Delivery.Steps[0].Attempts) != 0 {
+		t.Errorf("the message accepted before STOP ended %v (%s) after %d attempts", v.Delivery.State, v.Delivery.Reason, len(v.Delivery.Steps[0].Attempts))
+	}
+	_, err = w.sandbox.SMSC.Write(smsc.Inbound{From: to, To: "38123", Text: "START"})
+	must(t, err)
+	w.eventually("they are back", func() bool {
+		_, err := w.engine.Preview(w.ctx, w.ws, smsTo("+"+to, message.Marketing))
+		return err == nil
+	})
+}
+
+// Both orders of one key: the same request gives the same answer, another one
+// is refused.
+func TestIdempotency(t *testing.T) {
+	w := newWorld(t)
+	r := smsTo("+33612345703", message.Utility)
+	key := engine.Idempotency{Key: "7d1c", Body: []byte("body")}
+	first, err := w.engine.Accept(w.ctx, w.ws, r, key)
+	must(t, err)
+	again, err := w.engine.Accept(w.ctx, w.ws, r, key)
+	must(t, err)
+	if again.ID != first.ID || !again.Replayed {
+		t.Errorf("the second answer is %v (replayed %v), want %v", again.ID, again.Replayed, first.ID)
+	}
+	_, err = w.engine.Accept(w.ctx, w.ws, r, engine.Idempotency{Key: "7d1c", Body: []byte("another body")})
+	var refusal *engine.Refusal
+	if !errors.As(err, &refusal) || refusal.Code != engine.CodeIdempotency {
+		t.Errorf("another request under the key: %v", err)
+	}
+	list, err := w.engine.List(w.ctx, w.ws, store.Filter{Limit: 10})
+	must(t, err)
+	if len(list) != 1 {
+		t.Errorf("%d messages stored, want 1", len(list))
+	}
+}
+
+func TestCancel(t *testing.T) {
+	w := newWorld(t)
+	r := smsTo("+33612345704", message.Utility)
+	r.SendAt = w.sandbox.Clock.Now().Add(time.Hour)
+	a := w.send(r)
+	v, err := w.engine.Cancel(w.ctx, w.ws, a.ID)
+	must(t, err)
+	if v.Delivery.State != message.Cancelled {
+		t.Errorf("state %v", v.Delivery.State)
+	}
+	b := w.send(smsTo("+33612345704", message.Utility))
+	w.until(b.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+	_, err = w.engine.Cancel(w.ctx, w.ws, b.ID)
+	var refusal *engine.Refusal
+	if !errors.As(err, &refusal) || refusal.Code != engine.CodeNotCancellable {
+		t.Errorf("cancelling a delivered message: %v", err)
+	}
+	w.sandbox.Advance(2 * time.Hour)
+	if v, err = w.engine.View(w.ctx, w.ws, a.ID); err != nil || v.Delivery.State != message.Cancelled {
+		t.Errorf("a cancelled message went on: %v %v", v.Delivery.State, err)
+	}
+}
