@@ -1,0 +1,84 @@
+package engine_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/parley-messaging/parley/channel"
+	"github.com/parley-messaging/parley/engine"
+	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/message"
+	wa "github.com/parley-messaging/parley/sandbox/whatsapp"
+	"github.com/parley-messaging/parley/store"
+)
+
+// status brings a receipt to the engine as Meta's callback does.
+func (w *world) status(word string, echo message.Echo) {
+	w.t.Helper()
+	body, err := json.Marshal(map[string]any{"object": "whatsapp_business_account", "entry": []any{map[string]any{
+		"id": wa.DefaultWABA, "changes": []any{map[string]any{"field": "messages", "value": map[string]any{
+			"messaging_product": "whatsapp", "metadata": map[string]any{"display_phone_number": "33100000000", "phone_number_id": wa.DefaultNumber},
+			"statuses": []any{map[string]any{
+				"id": "wamid.other-node", "status": word, "timestamp": strconv.FormatInt(time.Now().Unix(), 10),
+				"recipient_id": "33612345678", "biz_opaque_callback_data": echo.String(),
+			}},
+		}}},
+	}}})
+	must(w.t, err)
+	mac := hmac.New(sha256.New, []byte(wa.DefaultAppSecret))
+	mac.Write(body)
+	header := http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}
+	answer, err := w.engine.Callback(w.ctx, w.whatsapp, &channel.Callback{Method: http.MethodPost, Header: header, Body: body})
+	must(w.t, err)
+	if answer.Status != http.StatusOK {
+		w.t.Fatalf("the callback was answered %d", answer.Status)
+	}
+}
+
+// TestReceiptOfAnotherNodesAttempt: this node holds a delivery in memory that
+// another node, which took the account over, has sent since. The receipt comes
+// here. It was answered 200 and must not be taken for a stranger's.
+func TestReceiptOfAnotherNodesAttempt(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.engine.PauseConnector(w.ctx, w.ws, w.whatsapp))
+	w.eventually("the account is paused", func() bool {
+		for _, l := range w.engine.Lanes() {
+			if l.Connector == w.whatsapp {
+				return l.Paused
+			}
+		}
+		return false
+	})
+	a := w.send(&engine.Request{
+		To: engine.Recipient{Phone: "+33612345678"}, Purpose: message.Utility,
+		Template: &message.TemplateUse{Name: "boarding_pass", Language: "en", Parameters: map[string]string{"flight": "AF1"}},
+		Route:    []engine.RouteStep{{Channel: message.WhatsApp}},
+	})
+	echo := message.Echo{Message: a.ID}
+	w.status("sent", echo) // nobody's attempt: now it is in this node's memory
+	records, err := w.store.Load(w.ctx, w.ws, []message.MessageID{a.ID})
+	must(t, err)
+	w.eventually("the first receipt is worked off", func() bool {
+		b, err := w.store.Books(w.ctx, w.ws)
+		return err == nil && b.Callbacks == 0
+	})
+
+	d := records[0].Delivery
+	policy := flow.Default()
+	version := d.Version + 1
+	flow.Attempt(&policy, d, 1000, time.Now())
+	d.Version = version
+	applied, err := w.store.Apply(w.ctx, []*store.Change{{Delivery: d, Connector: flow.Connector(d), Ready: flow.Ready(d)}})
+	must(t, err)
+	if applied[0].Verdict != store.Done {
+		t.Fatalf("the other node's attempt: %s", applied[0].Verdict)
+	}
+	w.status("delivered", echo)
+	w.until(a.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+}
