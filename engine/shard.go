@@ -60,6 +60,7 @@ type turn struct {
 	r      *record
 	now    time.Time
 	dirty  bool
+	stale  bool // what is in memory cannot be right: read it again, then act again
 	fence  *store.Fence
 	guard  *store.Guard
 	person *contact.Person
@@ -158,7 +159,10 @@ func (s *shard) work(ins []input) {
 func (s *shard) load(ins []input) {
 	var missing map[message.WorkspaceID][]message.MessageID
 	for _, in := range ins {
-		if _, ok := s.cache[in.id]; ok {
+		if r, ok := s.cache[in.id]; ok {
+			if in.rec != nil && in.rec.base > r.base {
+				s.cache[in.id] = in.rec // another node moved it since we last did
+			}
 			continue
 		}
 		if in.rec != nil {
@@ -244,6 +248,10 @@ func (s *shard) store(turns []*turn) {
 	changes := make([]*store.Change, 0, len(turns))
 	written := make([]*turn, 0, len(turns))
 	for _, t := range turns {
+		if t.stale {
+			s.again(t)
+			continue
+		}
 		if !t.dirty {
 			s.finish(t, nil)
 			continue
