@@ -71,6 +71,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// idleLimit is how long a transaction may wait for its own node, whose
+// statements follow each other at once.
+const idleLimit = 2 * time.Second
+
 // config reads a URL and adds what our sessions rely on.
 func (o Options) config(url string) (*pgx.ConnConfig, error) {
 	c, err := pgx.ParseConfig(url)
@@ -87,8 +91,9 @@ func (o Options) config(url string) (*pgx.ConnConfig, error) {
 	for name, value := range map[string]string{
 		"statement_timeout": ms(o.Statement),
 		"lock_timeout":      ms(o.Lock),
-		// A node that dies with its host must not hold locks for hours.
-		"idle_in_transaction_session_timeout": ms(o.Statement),
+		// A node that hangs in the middle of a transaction must not hold its
+		// locks: whoever takes over waits for its lease's row.
+		"idle_in_transaction_session_timeout": ms(min(o.Statement, idleLimit)),
 		// See the package comment, "Plans".
 		"enable_seqscan":  "off",
 		"plan_cache_mode": "force_generic_plan",
