@@ -158,6 +158,9 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 			e.o.People.Stored(p.person)
 		}
 		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: &p.body, base: p.delivery.Version}
+		if p.person.New == nil {
+			r.person = p.person
+		}
 		if item.Ready {
 			e.owner.hand(item.Connector, r)
 		} else if !p.delivery.Due.IsZero() {
@@ -342,6 +345,9 @@ func (e *Engine) Cancel(ctx context.Context, ws message.WorkspaceID, id message.
 
 // person reads who a delivery goes to, from memory when it can.
 func (t *turn) who() (*contact.Person, error) {
+	if t.person == nil && t.r.person != nil {
+		t.person, t.r.person = t.r.person, nil
+	}
 	if t.person == nil {
 		p, err := t.e.o.People.ByID(t.e.ctx, t.r.ws, t.r.d.Contact)
 		if err != nil {

@@ -36,8 +36,9 @@ type record struct {
 	d        *message.Delivery
 	identity [16]byte
 	sealed   []byte
-	body     *body // opened content; nil until needed
-	base     int32 // stored version
+	body     *body           // opened content; nil until needed
+	person   *contact.Person // as accepted with; dropped with the first attempt
+	base     int32           // stored version
 }
 
 // An input is one fact about one delivery.
