@@ -20,6 +20,7 @@ import (
 	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine"
 	"github.com/parley-messaging/parley/internal/id"
+	"github.com/parley-messaging/parley/media"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/price"
 	"github.com/parley-messaging/parley/rules"
@@ -48,6 +49,7 @@ type world struct {
 	smpp     message.ConnectorID
 	waSender message.SenderID
 	sms      message.SenderID
+	media    *media.Keeper
 }
 
 func newWorld(t *testing.T) *world { t.Helper(); return newWorldTB(t) }
@@ -82,10 +84,14 @@ func newWorldTB(t testing.TB) *world {
 	must(t, err)
 	prices, err := price.New(set, nil, nil)
 	must(t, err)
+	w.media, err = media.New(media.Options{
+		Store: st, Workspaces: w.rooms, People: w.people, Types: []channel.Type{whatsapp.Type, sms.Type}, IDs: ids, Now: clock, Log: log, Public: "https://aero.example",
+	})
+	must(t, err)
 	w.engine, err = engine.New(engine.Options{
 		Store: st, Workspaces: w.rooms, People: w.people, Rules: set, Phones: rules.NewPhones(rules.PhoneOptions{Sandbox: true}), Prices: prices,
 		Types: []channel.Type{whatsapp.Type, sms.Type}, IDs: ids, Now: clock, Log: log, Node: "test",
-		Env: channel.Env{Now: clock, Log: log, Dial: (&net.Dialer{}).DialContext},
+		Env: channel.Env{Now: clock, Log: log, Dial: (&net.Dialer{}).DialContext}, Media: w.media,
 	})
 	must(t, err)
 	room, err := w.rooms.Create(w.ctx, "brand")
