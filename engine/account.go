@@ -289,7 +289,8 @@ func (o *owner) recover(a *account, token int64) {
 				}
 				last := s.Last()
 				if last.Outcome == message.Started && (last.Fence < token || last.StartedAt.Before(o.began)) {
-					t.lost(flow.Which{Step: d.Current, Attempt: len(s.Attempts) - 1}, flow.Lost(&o.e.policy, d, flow.Which{Step: d.Current, Attempt: len(s.Attempts) - 1}, t.now))
+					w := flow.Which{Step: d.Current, Attempt: len(s.Attempts) - 1} // Lost may move Current on
+					t.lost(w, flow.Lost(&o.e.policy, d, w, t.now))
 				}
 			}})
 		}
@@ -349,6 +350,17 @@ func (o *owner) stopLanes() {
 	for _, a := range o.all() {
 		if a.lane != nil {
 			a.lane.halt()
+		}
+	}
+}
+
+// signalLanes makes every lane look at the clock again.
+func (o *owner) signalLanes() {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for _, a := range o.accounts {
+		if a.lane != nil {
+			a.lane.signal()
 		}
 	}
 }

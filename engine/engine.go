@@ -208,7 +208,10 @@ func (e *Engine) Stop(ctx context.Context) error {
 }
 
 // Kick makes the engine look at the clock again: the demo advanced it.
-func (e *Engine) Kick() { e.sched.kick(time.Time{}) }
+func (e *Engine) Kick() {
+	e.sched.kick(time.Time{})
+	e.owner.signalLanes()
+}
 
 // Types gives the channel types the engine knows.
 func (e *Engine) Types() []channel.Type { return e.o.Types }

@@ -96,6 +96,16 @@ func (c *Clock) Pending() int {
 	return len(c.items)
 }
 
+// Next gives the earliest deadline a function waits for; false when none does.
+func (c *Clock) Next() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.items) == 0 {
+		return time.Time{}, false
+	}
+	return time.Unix(0, c.items[0].at).UTC(), true
+}
+
 // Clear forgets every function that waits for its deadline.
 func (c *Clock) Clear() {
 	c.mu.Lock()
