@@ -69,8 +69,10 @@ func (s *Server) apiKeys() {
 			}
 			return out, nil
 		})
-	handle(s, op{method: http.MethodPost, path: "/v1/api-keys", id: "createAPIKey", tag: "Workspace", summary: "Make an API key", scope: auth.Admin, status: 201,
-		doc: "The secret is in this answer and nowhere else."},
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/api-keys", id: "createAPIKey", tag: "Workspace", summary: "Make an API key", scope: auth.Admin, status: 201,
+		doc: "The secret is in this answer and nowhere else.",
+	},
 		func(ctx context.Context, who caller, in *createAPIKey) (*APIKey, error) {
 			for _, scope := range in.Body.Scopes {
 				if !auth.Known(scope) {
@@ -88,8 +90,10 @@ func (s *Server) apiKeys() {
 			out.Secret = secret
 			return out, nil
 		})
-	handleNone(s, op{method: http.MethodDelete, path: "/v1/api-keys/{id}", id: "revokeAPIKey", tag: "Workspace", summary: "Revoke an API key", scope: auth.Admin,
-		doc: "At once on the node that answers, within five seconds on the others."},
+	handleNone(s, op{
+		method: http.MethodDelete, path: "/v1/api-keys/{id}", id: "revokeAPIKey", tag: "Workspace", summary: "Revoke an API key", scope: auth.Admin,
+		doc: "At once on the node that answers, within five seconds on the others.",
+	},
 		func(ctx context.Context, who caller, in *oneAPIKey) error {
 			id, err := pathID[message.APIKeyID](in.ID)
 			if err != nil {

@@ -112,8 +112,10 @@ func (s *Server) connectors() {
 		func(ctx context.Context, who caller, in *oneConnector) (*Connector, error) {
 			return s.readConnector(ctx, who, in.ID)
 		})
-	handle(s, op{method: http.MethodPost, path: "/v1/connectors", id: "createConnector", tag: "Channels", summary: "Make a connector account", scope: auth.ConfigWrite, status: 201,
-		doc: "Credentials are sealed and never shown again."},
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/connectors", id: "createConnector", tag: "Channels", summary: "Make a connector account", scope: auth.ConfigWrite, status: 201,
+		doc: "Credentials are sealed and never shown again.",
+	},
 		func(ctx context.Context, who caller, in *createConnector) (*Connector, error) {
 			if !s.knownKind(in.Body.Kind) {
 				return nil, problem(engine.CodeInvalid, "kind", "is not a kind of connector of this installation", "GET /v1/channels lists them")
@@ -136,8 +138,10 @@ func (s *Server) connectors() {
 			}
 			return s.connector(row), nil
 		})
-	handleNone(s, op{method: http.MethodDelete, path: "/v1/connectors/{id}", id: "deleteConnector", tag: "Channels", summary: "Delete a connector account", scope: auth.ConfigWrite,
-		doc: "Refused while a sender uses it."},
+	handleNone(s, op{
+		method: http.MethodDelete, path: "/v1/connectors/{id}", id: "deleteConnector", tag: "Channels", summary: "Delete a connector account", scope: auth.ConfigWrite,
+		doc: "Refused while a sender uses it.",
+	},
 		func(ctx context.Context, who caller, in *oneConnector) error {
 			id, err := pathID[message.ConnectorID](in.ID)
 			if err != nil {

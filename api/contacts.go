@@ -90,8 +90,10 @@ type oneIdentity struct {
 type Document = json.RawMessage
 
 func (s *Server) contacts() {
-	handle(s, op{method: http.MethodPost, path: "/v1/contacts", id: "createContact", tag: "Contacts", summary: "Make a contact", scope: auth.ContactsWrite, status: 201,
-		doc: "Contacts are also made on the way, when you write to somebody new or somebody new writes to you. A 409 says that an address is somebody's already."},
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/contacts", id: "createContact", tag: "Contacts", summary: "Make a contact", scope: auth.ContactsWrite, status: 201,
+		doc: "Contacts are also made on the way, when you write to somebody new or somebody new writes to you. A 409 says that an address is somebody's already.",
+	},
 		s.createContact)
 	handle(s, op{method: http.MethodGet, path: "/v1/contacts", id: "listContacts", tag: "Contacts", summary: "List contacts", scope: auth.ContactsRead, doc: "Newest first."},
 		s.listContacts)
@@ -99,8 +101,10 @@ func (s *Server) contacts() {
 		func(ctx context.Context, who caller, in *oneContact) (*Contact, error) {
 			return s.contact(s.person(ctx, who, in.ID))
 		})
-	handle(s, op{method: http.MethodPut, path: "/v1/contacts/{id}", id: "updateContact", tag: "Contacts", summary: "Change a contact", scope: auth.ContactsWrite,
-		doc: "Replaces name, language, country and metadata. Identities have their own paths."},
+	handle(s, op{
+		method: http.MethodPut, path: "/v1/contacts/{id}", id: "updateContact", tag: "Contacts", summary: "Change a contact", scope: auth.ContactsWrite,
+		doc: "Replaces name, language, country and metadata. Identities have their own paths.",
+	},
 		func(ctx context.Context, who caller, in *changeContact) (*Contact, error) {
 			profile, err := profile(in.Body.Name, in.Body.Language, in.Body.Country, in.Body.Metadata)
 			if err != nil {
@@ -136,8 +140,10 @@ func (s *Server) contacts() {
 			}
 			return s.contact(s.o.People.RemoveIdentity(ctx, p, index))
 		})
-	handle(s, op{method: http.MethodGet, path: "/v1/contacts/{id}/export", id: "exportContact", tag: "Contacts", summary: "Everything held on a person", scope: auth.ContactsRead,
-		doc: "One JSON document: profile, addresses, windows, wishes, messages both ways, events. For requests of access and portability (GDPR, articles 15 and 20)."},
+	handle(s, op{
+		method: http.MethodGet, path: "/v1/contacts/{id}/export", id: "exportContact", tag: "Contacts", summary: "Everything held on a person", scope: auth.ContactsRead,
+		doc: "One JSON document: profile, addresses, windows, wishes, messages both ways, events. For requests of access and portability (GDPR, articles 15 and 20).",
+	},
 		func(ctx context.Context, who caller, in *oneContact) (*Document, error) {
 			id, err := pathID[message.ContactID](in.ID)
 			if err != nil {
@@ -145,8 +151,10 @@ func (s *Server) contacts() {
 			}
 			return document(s.o.Privacy.Export(ctx, who.Workspace, id))
 		})
-	handle(s, op{method: http.MethodDelete, path: "/v1/contacts/{id}", id: "eraseContact", tag: "Contacts", summary: "Erase a person", scope: auth.ContactsWrite,
-		doc: "Destroys the person's key: content, names and addresses are gone for good. Answers with a signed receipt. What stays: counts, prices, and a keyed record that this address wants no marketing."},
+	handle(s, op{
+		method: http.MethodDelete, path: "/v1/contacts/{id}", id: "eraseContact", tag: "Contacts", summary: "Erase a person", scope: auth.ContactsWrite,
+		doc: "Destroys the person's key: content, names and addresses are gone for good. Answers with a signed receipt. What stays: counts, prices, and a keyed record that this address wants no marketing.",
+	},
 		func(ctx context.Context, who caller, in *oneContact) (*Document, error) {
 			id, err := pathID[message.ContactID](in.ID)
 			if err != nil {

@@ -65,12 +65,16 @@ type listWindows struct {
 const scanned = 1000
 
 func (s *Server) conversations() {
-	handle(s, op{method: http.MethodGet, path: "/v1/conversations", id: "listConversations", tag: "Conversations", summary: "List conversations", scope: auth.MessagesRead,
-		doc: "By their latest message, newest first. A page may be shorter than limit although next leads on."}, s.listConversations)
+	handle(s, op{
+		method: http.MethodGet, path: "/v1/conversations", id: "listConversations", tag: "Conversations", summary: "List conversations", scope: auth.MessagesRead,
+		doc: "By their latest message, newest first. A page may be shorter than limit although next leads on.",
+	}, s.listConversations)
 	handle(s, op{method: http.MethodGet, path: "/v1/conversations/{contact}", id: "getConversation", tag: "Conversations", summary: "Read a conversation", scope: auth.MessagesRead},
 		s.readConversation)
-	handle(s, op{method: http.MethodGet, path: "/v1/windows", id: "listWindows", tag: "Conversations", summary: "Windows of a contact", scope: auth.MessagesRead,
-		doc: "When free-form content may be sent to a person, from which of your senders, and until when."},
+	handle(s, op{
+		method: http.MethodGet, path: "/v1/windows", id: "listWindows", tag: "Conversations", summary: "Windows of a contact", scope: auth.MessagesRead,
+		doc: "When free-form content may be sent to a person, from which of your senders, and until when.",
+	},
 		func(ctx context.Context, who caller, in *listWindows) (*Windows, error) {
 			id, err := queryID[message.ContactID]("contact", in.Contact)
 			if err != nil {

@@ -53,11 +53,15 @@ func (s *Server) events() {
 		query("types", "Only these types, separated by commas.", text),
 	}
 	one, most := 1.0, float64(fetched)
-	s.raw(op{method: http.MethodGet, path: "/v1/events", id: "listEvents", tag: "Events", summary: "Read the log", scope: auth.EventsRead, status: 200,
-		doc: "Oldest first: what webhooks tell, as often as you like. Keep next and come back with it."},
+	s.raw(op{
+		method: http.MethodGet, path: "/v1/events", id: "listEvents", tag: "Events", summary: "Read the log", scope: auth.EventsRead, status: 200,
+		doc: "Oldest first: what webhooks tell, as often as you like. Keep next and come back with it.",
+	},
 		nil, eventsDoc{}, append(params[:2:2], query("limit", "How many at most.", &huma.Schema{Type: huma.TypeInteger, Minimum: &one, Maximum: &most, Default: 50})), s.listEvents)
-	s.raw(op{method: http.MethodGet, path: "/v1/events/stream", id: "streamEvents", tag: "Events", summary: "Follow the log live", scope: auth.EventsRead, status: 200,
-		doc: "Server-sent events: `event` is the type, `data` the event, `id` where to go on. A stream that broke is resumed with the Last-Event-ID header and misses nothing. Without after or Last-Event-ID it begins now."},
+	s.raw(op{
+		method: http.MethodGet, path: "/v1/events/stream", id: "streamEvents", tag: "Events", summary: "Follow the log live", scope: auth.EventsRead, status: 200,
+		doc: "Server-sent events: `event` is the type, `data` the event, `id` where to go on. A stream that broke is resumed with the Last-Event-ID header and misses nothing. Without after or Last-Event-ID it begins now.",
+	},
 		nil, nil, params, s.streamEvents)
 	path := s.spec.OpenAPI().Paths["/v1/events/stream"]
 	path.Get.Responses["200"].Content["text/event-stream"] = &huma.MediaType{Schema: text}

@@ -59,8 +59,10 @@ func (s *Server) media() {
 	query := func(name, doc string) *huma.Param {
 		return &huma.Param{Name: name, In: "query", Description: doc, Schema: text}
 	}
-	s.raw(op{method: http.MethodPost, path: "/v1/media", id: "uploadMedia", tag: "Messages", summary: "Keep a file to be sent", scope: auth.MessagesWrite, status: http.StatusCreated,
-		doc: "Send the file itself with its Content-Type, or a form (multipart/form-data) with the fields below and then `file`. It is read as a stream, sealed, and given to each channel as that takes it: uploaded to WhatsApp, as a short link on your own domain in SMS."},
+	s.raw(op{
+		method: http.MethodPost, path: "/v1/media", id: "uploadMedia", tag: "Messages", summary: "Keep a file to be sent", scope: auth.MessagesWrite, status: http.StatusCreated,
+		doc: "Send the file itself with its Content-Type, or a form (multipart/form-data) with the fields below and then `file`. It is read as a stream, sealed, and given to each channel as that takes it: uploaded to WhatsApp, as a short link on your own domain in SMS.",
+	},
 		nil, File{}, []*huma.Param{
 			query("filename", "What it is called; people see it."),
 			query("type", "What it is to be shown as: image, video, audio, voice, document (the default) or sticker. Decides which sizes and types are taken."),
@@ -88,12 +90,16 @@ func (s *Server) media() {
 			return fileOf(f), nil
 		})
 	param := &huma.Param{Name: "id", In: "path", Required: true, Description: "The file's id.", Schema: text}
-	s.raw(op{method: http.MethodGet, path: "/v1/media/{id}/content", id: "downloadMedia", tag: "Messages", summary: "Read a file", scope: auth.MessagesRead, status: http.StatusOK,
-		doc: "The file itself, as a stream; ranges are served. 404 while it is not here yet."}, nil, nil, []*huma.Param{param}, s.downloadMedia)
+	s.raw(op{
+		method: http.MethodGet, path: "/v1/media/{id}/content", id: "downloadMedia", tag: "Messages", summary: "Read a file", scope: auth.MessagesRead, status: http.StatusOK,
+		doc: "The file itself, as a stream; ranges are served. 404 while it is not here yet.",
+	}, nil, nil, []*huma.Param{param}, s.downloadMedia)
 	get := s.spec.OpenAPI().Paths["/v1/media/{id}/content"].Get
 	get.Responses["200"].Content["application/octet-stream"] = &huma.MediaType{Schema: binary}
-	handleNone(s, op{method: http.MethodDelete, path: "/v1/media/{id}", id: "deleteMedia", tag: "Messages", summary: "Delete a file", scope: auth.MessagesWrite,
-		doc: "Links to it open nothing any more. Copies that providers took are theirs to forget."},
+	handleNone(s, op{
+		method: http.MethodDelete, path: "/v1/media/{id}", id: "deleteMedia", tag: "Messages", summary: "Delete a file", scope: auth.MessagesWrite,
+		doc: "Links to it open nothing any more. Copies that providers took are theirs to forget.",
+	},
 		func(ctx context.Context, who caller, in *oneFile) error {
 			id, err := pathID[message.MediaID](in.ID)
 			if err != nil {

@@ -63,12 +63,18 @@ func TestForms(t *testing.T) {
 		body string
 		want engine.Request
 	}{
-		{`{"to":{"contact":"` + ct.String() + `"},"purpose":"service","content":{"text":"x"},"route":"auto"}`,
-			engine.Request{To: engine.Recipient{Contact: ct}, Purpose: message.Service, Content: message.Content{Text: "x"}, Auto: true}},
-		{`{"to":{"channel":"messenger","sender":"` + sd.String() + `","id":"42"},"purpose":"service","content":{"text":"x"},"send_at":"2026-12-01T10:00:00+01:00"}`,
-			engine.Request{To: engine.Recipient{Channel: "messenger", Sender: sd, ID: "42"}, Purpose: message.Service, Content: message.Content{Text: "x"}, SendAt: time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)}},
-		{`{"to":{"phone":"06 12 34 56 78"},"purpose":"marketing","template":{"name":"a","language":"fr","parameters":["one","two"]}}`,
-			engine.Request{To: engine.Recipient{Phone: "06 12 34 56 78"}, Purpose: message.Marketing, Template: &message.TemplateUse{Name: "a", Language: "fr", Parameters: map[string]string{"1": "one", "2": "two"}}}},
+		{
+			`{"to":{"contact":"` + ct.String() + `"},"purpose":"service","content":{"text":"x"},"route":"auto"}`,
+			engine.Request{To: engine.Recipient{Contact: ct}, Purpose: message.Service, Content: message.Content{Text: "x"}, Auto: true},
+		},
+		{
+			`{"to":{"channel":"messenger","sender":"` + sd.String() + `","id":"42"},"purpose":"service","content":{"text":"x"},"send_at":"2026-12-01T10:00:00+01:00"}`,
+			engine.Request{To: engine.Recipient{Channel: "messenger", Sender: sd, ID: "42"}, Purpose: message.Service, Content: message.Content{Text: "x"}, SendAt: time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)},
+		},
+		{
+			`{"to":{"phone":"06 12 34 56 78"},"purpose":"marketing","template":{"name":"a","language":"fr","parameters":["one","two"]}}`,
+			engine.Request{To: engine.Recipient{Phone: "06 12 34 56 78"}, Purpose: message.Marketing, Template: &message.TemplateUse{Name: "a", Language: "fr", Parameters: map[string]string{"1": "one", "2": "two"}}},
+		},
 	}
 	for i, tt := range tests {
 		w := r.call("POST", "/v1/messages", tt.body)
@@ -131,8 +137,10 @@ func TestPreview(t *testing.T) {
 
 func plan(r *rig) []engine.PlanStep {
 	return []engine.PlanStep{
-		{Step: 0, Channel: message.WhatsApp, Sender: message.SenderID(r.ids.Next(noon)), Mode: message.Template, Template: "a/fr", Reason: "window_closed", Detail: "\"<é>\"\n\x01\u2028",
-			Wait: time.Minute, Trigger: "not_delivered_in", ValidFor: 90 * time.Second, LateRisk: true, Estimate: message.Money{Micros: 123_400, Currency: "EUR"}, Rule: "card/row", Free: true},
+		{
+			Step: 0, Channel: message.WhatsApp, Sender: message.SenderID(r.ids.Next(noon)), Mode: message.Template, Template: "a/fr", Reason: "window_closed", Detail: "\"<é>\"\n\x01\u2028",
+			Wait: time.Minute, Trigger: "not_delivered_in", ValidFor: 90 * time.Second, LateRisk: true, Estimate: message.Money{Micros: 123_400, Currency: "EUR"}, Rule: "card/row", Free: true,
+		},
 		{Step: 1, Channel: message.SMS, Skipped: true, Reason: "price", Segments: 3, Encoding: "ucs2", Wait: 48 * time.Hour, ValidFor: time.Hour + time.Second},
 	}
 }

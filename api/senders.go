@@ -50,8 +50,10 @@ type changeSender struct {
 }
 
 func (s *Server) senders() {
-	handle(s, op{method: http.MethodGet, path: "/v1/senders", id: "listSenders", tag: "Channels", summary: "List senders", scope: auth.ConfigRead,
-		doc: "Oldest first: the first of a channel is its default."},
+	handle(s, op{
+		method: http.MethodGet, path: "/v1/senders", id: "listSenders", tag: "Channels", summary: "List senders", scope: auth.ConfigRead,
+		doc: "Oldest first: the first of a channel is its default.",
+	},
 		func(ctx context.Context, who caller, _ *none) (*Senders, error) {
 			c, err := s.o.Workspaces.Config(ctx, who.Workspace)
 			if err != nil {
@@ -90,8 +92,10 @@ func (s *Server) senders() {
 			}
 			return s.putSender(ctx, who, id, in.Body)
 		})
-	handleNone(s, op{method: http.MethodDelete, path: "/v1/senders/{id}", id: "deleteSender", tag: "Channels", summary: "Delete a sender", scope: auth.ConfigWrite,
-		doc: "Messages in flight through it fail; its templates and history stay."},
+	handleNone(s, op{
+		method: http.MethodDelete, path: "/v1/senders/{id}", id: "deleteSender", tag: "Channels", summary: "Delete a sender", scope: auth.ConfigWrite,
+		doc: "Messages in flight through it fail; its templates and history stay.",
+	},
 		func(ctx context.Context, who caller, in *oneSender) error {
 			id, err := pathID[message.SenderID](in.ID)
 			if err != nil {

@@ -52,8 +52,10 @@ func (s *Server) suppressions() {
 			}
 			return wishes(p), nil
 		})
-	handle(s, op{method: http.MethodPost, path: "/v1/contacts/{id}/suppressions", id: "addSuppression", tag: "Contacts", summary: "Note that a person does not want something", scope: auth.ContactsWrite, status: 201,
-		doc: "Holds for every address of the person, and outlives an erasure as a keyed hash."},
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/contacts/{id}/suppressions", id: "addSuppression", tag: "Contacts", summary: "Note that a person does not want something", scope: auth.ContactsWrite, status: 201,
+		doc: "Holds for every address of the person, and outlives an erasure as a keyed hash.",
+	},
 		func(ctx context.Context, who caller, in *addSuppression) (*Suppressions, error) {
 			if err := checkScope(in.Body.Scope); err != nil {
 				return nil, err
@@ -87,8 +89,10 @@ func (s *Server) suppressions() {
 			}
 			return wishes(p), nil
 		})
-	handleNone(s, op{method: http.MethodDelete, path: "/v1/contacts/{id}/suppressions/{scope}", id: "removeSuppression", tag: "Contacts", summary: "Take a wish back", scope: auth.ContactsWrite,
-		doc: "Only with the person's own word: you are writing down that they came back."},
+	handleNone(s, op{
+		method: http.MethodDelete, path: "/v1/contacts/{id}/suppressions/{scope}", id: "removeSuppression", tag: "Contacts", summary: "Take a wish back", scope: auth.ContactsWrite,
+		doc: "Only with the person's own word: you are writing down that they came back.",
+	},
 		func(ctx context.Context, who caller, in *oneSuppression) error {
 			p, err := s.person(ctx, who, in.ID)
 			if err != nil {

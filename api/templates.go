@@ -78,8 +78,10 @@ func (s *Server) templates() {
 			}
 			return out, nil
 		})
-	handle(s, op{method: http.MethodPut, path: "/v1/templates", id: "putTemplate", tag: "Channels", summary: "Make or replace a template", scope: auth.ConfigWrite,
-		doc: "By sender, name and language. This notes what the provider has; it does not submit it for review."},
+	handle(s, op{
+		method: http.MethodPut, path: "/v1/templates", id: "putTemplate", tag: "Channels", summary: "Make or replace a template", scope: auth.ConfigWrite,
+		doc: "By sender, name and language. This notes what the provider has; it does not submit it for review.",
+	},
 		func(ctx context.Context, who caller, in *putTemplate) (*Template, error) {
 			b := in.Body
 			id, err := queryID[message.SenderID]("sender", b.Sender)

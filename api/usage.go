@@ -31,8 +31,10 @@ type readUsage struct {
 }
 
 func (s *Server) usage() {
-	handle(s, op{method: http.MethodGet, path: "/v1/usage", id: "getUsage", tag: "Workspace", summary: "What it cost", scope: auth.UsageRead,
-		doc: "Charges by channel, purpose and currency."},
+	handle(s, op{
+		method: http.MethodGet, path: "/v1/usage", id: "getUsage", tag: "Workspace", summary: "What it cost", scope: auth.UsageRead,
+		doc: "Charges by channel, purpose and currency.",
+	},
 		func(ctx context.Context, who caller, in *readUsage) (*Usage, error) {
 			now := s.o.Now().UTC()
 			from, err := queryTime("from", in.From)

@@ -132,8 +132,10 @@ func (s *Server) webhooks() {
 			}
 			return out, nil
 		})
-	handle(s, op{method: http.MethodPost, path: "/v1/webhooks", id: "createWebhook", tag: "Events", summary: "Make a webhook endpoint", scope: auth.WebhooksWrite, status: 201,
-		doc: "Requests are signed as Standard Webhooks says. The secret is in this answer and nowhere else."}, s.createEndpoint)
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/webhooks", id: "createWebhook", tag: "Events", summary: "Make a webhook endpoint", scope: auth.WebhooksWrite, status: 201,
+		doc: "Requests are signed as Standard Webhooks says. The secret is in this answer and nowhere else.",
+	}, s.createEndpoint)
 	handle(s, op{method: http.MethodGet, path: "/v1/webhooks/{id}", id: "getWebhook", tag: "Events", summary: "Read a webhook endpoint", scope: auth.WebhooksRead},
 		func(ctx context.Context, who caller, in *oneEndpoint) (*Endpoint, error) {
 			row, err := s.endpoint(ctx, who, in.ID)
@@ -142,8 +144,10 @@ func (s *Server) webhooks() {
 			}
 			return endpoint(row), nil
 		})
-	handle(s, op{method: http.MethodPut, path: "/v1/webhooks/{id}", id: "updateWebhook", tag: "Events", summary: "Replace a webhook endpoint", scope: auth.WebhooksWrite,
-		doc: "The secret stays. Writing it without disabled enables it again."}, s.changeEndpoint)
+	handle(s, op{
+		method: http.MethodPut, path: "/v1/webhooks/{id}", id: "updateWebhook", tag: "Events", summary: "Replace a webhook endpoint", scope: auth.WebhooksWrite,
+		doc: "The secret stays. Writing it without disabled enables it again.",
+	}, s.changeEndpoint)
 	handleNone(s, op{method: http.MethodDelete, path: "/v1/webhooks/{id}", id: "deleteWebhook", tag: "Events", summary: "Delete a webhook endpoint", scope: auth.WebhooksWrite},
 		func(ctx context.Context, who caller, in *oneEndpoint) error {
 			id, err := pathID[message.EndpointID](in.ID)
@@ -156,12 +160,16 @@ func (s *Server) webhooks() {
 			s.changed(who.Workspace, id)
 			return nil
 		})
-	handle(s, op{method: http.MethodPost, path: "/v1/webhooks/{id}/rotate", id: "rotateWebhookSecret", tag: "Events", summary: "Change the signing secret", scope: auth.WebhooksWrite,
-		doc: "For a while requests carry two signatures, by the new secret and the old, so that you can change over without loss."}, s.rotate)
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/webhooks/{id}/rotate", id: "rotateWebhookSecret", tag: "Events", summary: "Change the signing secret", scope: auth.WebhooksWrite,
+		doc: "For a while requests carry two signatures, by the new secret and the old, so that you can change over without loss.",
+	}, s.rotate)
 	handle(s, op{method: http.MethodGet, path: "/v1/webhooks/{id}/deliveries", id: "listWebhookDeliveries", tag: "Events", summary: "List deliveries of an endpoint", scope: auth.WebhooksRead, doc: "Newest first."},
 		s.listDeliveries)
-	handle(s, op{method: http.MethodPost, path: "/v1/webhooks/{id}/replay", id: "replayWebhook", tag: "Events", summary: "Deliver again", scope: auth.WebhooksWrite,
-		doc: "By ids, or all events of a span. Your side must take a repeated webhook-id for what it is: the same event."}, s.replay)
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/webhooks/{id}/replay", id: "replayWebhook", tag: "Events", summary: "Deliver again", scope: auth.WebhooksWrite,
+		doc: "By ids, or all events of a span. Your side must take a repeated webhook-id for what it is: the same event.",
+	}, s.replay)
 }
 
 func (s *Server) createEndpoint(ctx context.Context, who caller, in *createEndpoint) (*Endpoint, error) {

@@ -143,11 +143,24 @@ func (o *Options) Print() string {
 		name  string
 		value any
 	}{
-		{"listen", o.Listen}, {"admin-listen", o.AdminListen}, {"public", o.Public}, {"data-dir", o.DataDir},
-		{"database-url", hideURL(o.DatabaseURL)}, {"listen-url", hideURL(o.ListenURL)}, {"pooler", o.Pooler}, {"migrate", o.Migrate},
-		{"master-key", o.MasterKey}, {"master-key-file", o.MasterKeyFile}, {"journal", o.Journal}, {"node", o.Node},
-		{"webhook-allow", strings.Join(o.WebhookAllow, ",")}, {"rate-limit", o.RateLimit}, {"log-level", o.LogLevel},
-		{"log-format", o.LogFormat}, {"stop-in", o.StopIn}, {"lease-for", o.LeaseFor},
+		{"listen", o.Listen},
+		{"admin-listen", o.AdminListen},
+		{"public", o.Public},
+		{"data-dir", o.DataDir},
+		{"database-url", hideURL(o.DatabaseURL)},
+		{"listen-url", hideURL(o.ListenURL)},
+		{"pooler", o.Pooler},
+		{"migrate", o.Migrate},
+		{"master-key", o.MasterKey},
+		{"master-key-file", o.MasterKeyFile},
+		{"journal", o.Journal},
+		{"node", o.Node},
+		{"webhook-allow", strings.Join(o.WebhookAllow, ",")},
+		{"rate-limit", o.RateLimit},
+		{"log-level", o.LogLevel},
+		{"log-format", o.LogFormat},
+		{"stop-in", o.StopIn},
+		{"lease-for", o.LeaseFor},
 	} {
 		fmt.Fprintf(&b, "%s: %v\n", line.name, line.value)
 	}

@@ -11,12 +11,11 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"time"
-
-	"log/slog"
 
 	"github.com/parley-messaging/parley/message"
 )

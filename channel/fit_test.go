@@ -25,22 +25,46 @@ func TestFitToPlainText(t *testing.T) {
 		text    string
 		choices []channel.Choice
 	}{
-		{"buttons", message.Content{Header: "AF1234", Text: "Ready?", Footer: "Air Parley", Actions: []message.Action{
-			{Type: message.Reply, Title: "Yes", Payload: "y"}, {Type: message.URL, Title: "Card", URL: "https://x/1"}, {Type: message.Reply, Title: "No"}, {Type: message.Dial, Title: "Call us", Phone: "+33123456789"}}},
+		{
+			"buttons",
+			message.Content{Header: "AF1234", Text: "Ready?", Footer: "Air Parley", Actions: []message.Action{
+				{Type: message.Reply, Title: "Yes", Payload: "y"}, {Type: message.URL, Title: "Card", URL: "https://x/1"}, {Type: message.Reply, Title: "No"}, {Type: message.Dial, Title: "Call us", Phone: "+33123456789"},
+			}},
 			channel.FitOptions{Prompt: "Reply with a number:"},
 			"AF1234\nReady?\nReply with a number:\n1. Yes\nCard: https://x/1\n2. No\nCall us: +33123456789\nAir Parley",
-			[]channel.Choice{{Key: "1", Title: "Yes", Payload: "y"}, {Key: "2", Title: "No", Payload: "No"}}},
-		{"list", message.Content{Text: "Which?", List: &message.List{Button: "Choose", Sections: []message.Section{{Title: "Seats", Rows: []message.Row{{Payload: "a", Title: "12A", Description: "window"}, {Payload: "b", Title: "12B"}}}}}},
-			channel.FitOptions{}, "Which?\nSeats\n1. 12A - window\n2. 12B",
-			[]channel.Choice{{Key: "1", Title: "12A", Payload: "a"}, {Key: "2", Title: "12B", Payload: "b"}}},
-		{"media", message.Content{Text: "Your card", Media: []message.Media{{Type: message.Document, URL: "https://x/a.pdf", Filename: "AF1234.pdf", Caption: "Print it"}}},
-			channel.FitOptions{}, "Your card\nPrint it\nAF1234.pdf: https://x/a.pdf", nil},
-		{"own links", message.Content{Media: []message.Media{{Type: message.Image, ID: message.MediaID{1}}}},
-			channel.FitOptions{Link: func(m *message.Media) string { return "https://p/" + string(m.Type) }}, "https://p/image", nil},
-		{"location", message.Content{Text: "Here", Location: &message.Location{Latitude: 48.5, Longitude: -2.25, Name: "Gate", Address: "CDG"}},
-			channel.FitOptions{}, "Here\nGate, CDG\nhttps://maps.google.com/?q=48.5,-2.25", nil},
-		{"card", message.Content{Cards: []message.Card{{Name: "Ada", Company: "AE", Phones: []message.CardValue{{Value: "+44 20"}}, Emails: []message.CardValue{{Value: "a@x"}}}}},
-			channel.FitOptions{}, "Ada, AE +44 20 a@x", nil},
+			[]channel.Choice{{Key: "1", Title: "Yes", Payload: "y"}, {Key: "2", Title: "No", Payload: "No"}},
+		},
+		{
+			"list",
+			message.Content{Text: "Which?", List: &message.List{Button: "Choose", Sections: []message.Section{{Title: "Seats", Rows: []message.Row{{Payload: "a", Title: "12A", Description: "window"}, {Payload: "b", Title: "12B"}}}}}},
+			channel.FitOptions{},
+			"Which?\nSeats\n1. 12A - window\n2. 12B",
+			[]channel.Choice{{Key: "1", Title: "12A", Payload: "a"}, {Key: "2", Title: "12B", Payload: "b"}},
+		},
+		{
+			"media",
+			message.Content{Text: "Your card", Media: []message.Media{{Type: message.Document, URL: "https://x/a.pdf", Filename: "AF1234.pdf", Caption: "Print it"}}},
+			channel.FitOptions{},
+			"Your card\nPrint it\nAF1234.pdf: https://x/a.pdf", nil,
+		},
+		{
+			"own links",
+			message.Content{Media: []message.Media{{Type: message.Image, ID: message.MediaID{1}}}},
+			channel.FitOptions{Link: func(m *message.Media) string { return "https://p/" + string(m.Type) }},
+			"https://p/image", nil,
+		},
+		{
+			"location",
+			message.Content{Text: "Here", Location: &message.Location{Latitude: 48.5, Longitude: -2.25, Name: "Gate", Address: "CDG"}},
+			channel.FitOptions{},
+			"Here\nGate, CDG\nhttps://maps.google.com/?q=48.5,-2.25", nil,
+		},
+		{
+			"card",
+			message.Content{Cards: []message.Card{{Name: "Ada", Company: "AE", Phones: []message.CardValue{{Value: "+44 20"}}, Emails: []message.CardValue{{Value: "a@x"}}}}},
+			channel.FitOptions{},
+			"Ada, AE +44 20 a@x", nil,
+		},
 		{"reaction", message.Content{Reaction: &message.Reaction{Target: "x", Emoji: "👍"}}, channel.FitOptions{}, "👍", nil},
 		{"marks", message.Content{Text: "*Hi* _you_, 2*3*4 and snake_case_name https://x/_a_/b ```x``` ~no~."}, channel.FitOptions{}, "Hi you, 2*3*4 and snake_case_name https://x/_a_/b x no.", nil},
 	} {
@@ -77,8 +101,10 @@ func drawCaps(t *rapid.T) channel.Capabilities {
 	level := rapid.SampledFrom([]channel.Level{channel.Full, channel.Partial, channel.No})
 	kinds := []message.MediaType{message.Image, message.Video, message.Audio, message.Voice, message.Document, message.Sticker}
 	ability := func(name string) channel.Ability {
-		return channel.Ability{Level: level.Draw(t, name), Max: rapid.IntRange(0, 5).Draw(t, name+" max"), Title: rapid.SampledFrom([]int{0, 5, 20}).Draw(t, name+" title"),
-			Text: rapid.SampledFrom([]int{0, 40}).Draw(t, name+" text"), Media: rapid.SliceOfN(rapid.SampledFrom(kinds), 0, 3).Draw(t, name+" media")}
+		return channel.Ability{
+			Level: level.Draw(t, name), Max: rapid.IntRange(0, 5).Draw(t, name+" max"), Title: rapid.SampledFrom([]int{0, 5, 20}).Draw(t, name+" title"),
+			Text: rapid.SampledFrom([]int{0, 40}).Draw(t, name+" text"), Media: rapid.SliceOfN(rapid.SampledFrom(kinds), 0, 3).Draw(t, name+" media"),
+		}
 	}
 	caps := channel.Capabilities{
 		Text: channel.Ability{Level: channel.Full}, Header: ability("header"), Footer: ability("footer"), Replies: ability("replies"), Links: ability("links"), Dial: ability("dial"),

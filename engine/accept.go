@@ -310,7 +310,8 @@ func (e *Engine) Preview(ctx context.Context, ws message.WorkspaceID, r *Request
 // an attempt was made, and store.ErrNotFound.
 func (e *Engine) Cancel(ctx context.Context, ws message.WorkspaceID, id message.MessageID) (*View, error) {
 	result := make(chan error, 1)
-	e.tell(input{ws: ws, id: id,
+	e.tell(input{
+		ws: ws, id: id,
 		act: func(t *turn) {
 			if t.r.ws != ws {
 				t.after(func() { result <- store.ErrNotFound })

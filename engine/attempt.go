@@ -12,7 +12,8 @@ import (
 // begin asks the message's shard to record an attempt; the send follows its
 // commit.
 func (l *lane) begin(j *job) {
-	l.e.tell(input{ws: j.ws, id: j.id, rec: j.rec,
+	l.e.tell(input{
+		ws: j.ws, id: j.id, rec: j.rec,
 		act:  func(t *turn) { l.attempt(t, j) },
 		gone: func() { l.release(j, false) },
 	})

@@ -102,7 +102,8 @@ func (e *Engine) settleRef(a *account, ref store.OpenRef, r *message.Receipt, in
 // settle joins a receipt into its delivery.
 func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID, w flow.Which, part int, r *message.Receipt, inferred bool, done func(error)) {
 	looked := false
-	e.tell(input{ws: ws, id: id,
+	e.tell(input{
+		ws: ws, id: id,
 		act: func(t *turn) {
 			d := t.r.d
 			if t.r.ws != a.ws || w.Step >= len(d.Steps) || w.Attempt >= len(d.Steps[w.Step].Attempts) {

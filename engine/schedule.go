@@ -112,7 +112,8 @@ func (s *scheduler) tick(due []*store.Record) {
 	var wg sync.WaitGroup
 	for _, r := range due {
 		wg.Add(1)
-		s.e.tell(input{ws: r.Delivery.Workspace, id: r.Delivery.ID, rec: newRecord(r),
+		s.e.tell(input{
+			ws: r.Delivery.Workspace, id: r.Delivery.ID, rec: newRecord(r),
 			act: func(t *turn) {
 				before := make([]message.StepState, len(t.r.d.Steps))
 				for i := range before {

@@ -138,8 +138,12 @@ func TestChargesFollowEvents(t *testing.T) {
 	check(t, l.Stop(t.Context()))
 	check(t, l.Stop(t.Context()))
 	wantCounts := []ledger.Count{
-		{"contact.created", "", 1}, {event.MessageAccepted, "", 1}, {event.MessageDelivered, "whatsapp", 1},
-		{event.MessageSent, "sms", 1}, {event.MessageStep, "", 7}, {event.MessageStep, "whatsapp", 2},
+		{"contact.created", "", 1},
+		{event.MessageAccepted, "", 1},
+		{event.MessageDelivered, "whatsapp", 1},
+		{event.MessageSent, "sms", 1},
+		{event.MessageStep, "", 7},
+		{event.MessageStep, "whatsapp", 2},
 	}
 	if diff := cmp.Diff(wantCounts, l.Counts()); diff != "" {
 		t.Error(diff)

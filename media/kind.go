@@ -71,22 +71,22 @@ var signatures = []struct {
 	{4, "ftyp3g", "video/3gpp"},
 	{4, "ftypM4A", "audio/mp4"},
 	{4, "ftypqt", "video/quicktime"},
+	{4, "ftypavif", "image/avif"},
+	{4, "ftyphei", "image/heic"},
+	{4, "ftypmif1", "image/heic"},
 	{4, "ftyp", "video/mp4"},
 }
 
 // sniff says what the first bytes of a file look like.
 func sniff(head []byte) string {
-	seen, _, _ := strings.Cut(http.DetectContentType(head), ";")
-	if seen == "application/ogg" {
-		return "audio/ogg"
-	}
-	if seen != unknownType {
-		return seen
-	}
 	for _, s := range signatures {
 		if len(head) >= s.at && bytes.HasPrefix(head[s.at:], []byte(s.mark)) {
 			return s.mime
 		}
+	}
+	seen, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	if seen == "application/ogg" {
+		return "audio/ogg"
 	}
 	return seen
 }
@@ -115,6 +115,8 @@ func agree(said string, head []byte) (mimeType string, ok bool) {
 		return said, top(said) == "text" || top(said) == "application" || said == "image/svg+xml"
 	case seen == "application/zip", seen == "application/x-gzip":
 		return said, top(said) == "application"
+	case top(seen) == "image":
+		return said, top(said) == "image"
 	case top(seen) == "video" || top(seen) == "audio":
 		// Containers hold either.
 		return said, top(said) == "video" || top(said) == "audio"

@@ -84,6 +84,7 @@ func (e *encoder) id(v [16]byte) {
 	e.byte(1)
 	e.b = append(e.b, v[:]...)
 }
+
 func (e *encoder) bool(v bool) {
 	if v {
 		e.byte(1)
@@ -91,6 +92,7 @@ func (e *encoder) bool(v bool) {
 		e.byte(0)
 	}
 }
+
 func (e *encoder) time(t time.Time) {
 	if t.IsZero() {
 		e.int(0)
@@ -98,6 +100,7 @@ func (e *encoder) time(t time.Time) {
 		e.int(t.UnixMicro())
 	}
 }
+
 func (e *encoder) money(m Money) {
 	e.text(m.Currency)
 	if m.Currency != "" {

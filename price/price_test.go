@@ -155,8 +155,12 @@ func TestNewRefuses(t *testing.T) {
 	}
 	ok := Money{1, "EUR"}
 	for _, c := range []Card{
-		{}, {ID: "a", Channel: "pigeon", Price: ok}, {ID: "a", Channel: "sms"}, {Channel: "sms", Price: ok},
-		{ID: "a", Channel: "sms", Price: Money{-1, "EUR"}}, {ID: "a", Channel: "sms", Price: ok, Category: "spam"},
+		{},
+		{ID: "a", Channel: "pigeon", Price: ok},
+		{ID: "a", Channel: "sms"},
+		{Channel: "sms", Price: ok},
+		{ID: "a", Channel: "sms", Price: Money{-1, "EUR"}},
+		{ID: "a", Channel: "sms", Price: ok, Category: "spam"},
 	} {
 		if _, err := New(set, []Card{c}, nil); err == nil {
 			t.Errorf("took %+v", c)

@@ -46,9 +46,15 @@ func kindOrder(m *phonenumbers.PhoneMetadata) []struct {
 		kind PhoneKind
 		desc *phonenumbers.PhoneNumberDesc
 	}{
-		{PhonePremium, m.GetPremiumRate()}, {PhoneTollFree, m.GetTollFree()}, {PhoneSharedCost, m.GetSharedCost()},
-		{PhoneVoIP, m.GetVoip()}, {PhonePersonal, m.GetPersonalNumber()}, {PhonePager, m.GetPager()},
-		{PhoneCompany, m.GetUan()}, {PhoneVoicemail, m.GetVoicemail()}, {PhoneLandline, m.GetFixedLine()},
+		{PhonePremium, m.GetPremiumRate()},
+		{PhoneTollFree, m.GetTollFree()},
+		{PhoneSharedCost, m.GetSharedCost()},
+		{PhoneVoIP, m.GetVoip()},
+		{PhonePersonal, m.GetPersonalNumber()},
+		{PhonePager, m.GetPager()},
+		{PhoneCompany, m.GetUan()},
+		{PhoneVoicemail, m.GetVoicemail()},
+		{PhoneLandline, m.GetFixedLine()},
 		{PhoneMobile, m.GetMobile()},
 	}
 }

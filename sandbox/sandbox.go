@@ -206,8 +206,10 @@ func (s *Sandbox) Start() error {
 			s.log.Error("smsc stopped serving", "error", err)
 		}
 	})
-	s.serveHTTP(listeners[2], control.Handler(control.Parts{Clock: s.Clock, Fleet: s.Handsets, Faults: s.Faults, Journal: s.Journal,
-		WhatsApp: s.WhatsApp, SMSC: s.SMSC, SetCallback: s.SetCallback, Advance: s.Advance, Settle: s.Settle, Reset: s.Reset}))
+	s.serveHTTP(listeners[2], control.Handler(control.Parts{
+		Clock: s.Clock, Fleet: s.Handsets, Faults: s.Faults, Journal: s.Journal,
+		WhatsApp: s.WhatsApp, SMSC: s.SMSC, SetCallback: s.SetCallback, Advance: s.Advance, Settle: s.Settle, Reset: s.Reset,
+	}))
 	if o.Callback != "" {
 		s.work.Go(func() { s.keepAsking(o.Callback) })
 	}

@@ -166,8 +166,10 @@ func TestControlFromEndToEnd(t *testing.T) {
 	expect(t, bodies, `"timestamp":"1772370000","type":"button"`)
 
 	// SMS both ways.
-	if _, err := session.SubmitWait(context.Background(), &smpp.SubmitSM{Source: smpp.Address{TON: 3, Addr: "36180"},
-		Destination: smpp.Address{TON: 1, NPI: 1, Addr: "33612345678"}, RegisteredDelivery: 1, ShortMessage: []byte("hello")}); err != nil {
+	if _, err := session.SubmitWait(context.Background(), &smpp.SubmitSM{
+		Source:      smpp.Address{TON: 3, Addr: "36180"},
+		Destination: smpp.Address{TON: 1, NPI: 1, Addr: "33612345678"}, RegisteredDelivery: 1, ShortMessage: []byte("hello"),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if d := <-told; !strings.Contains(string(d.ShortMessage), "stat:DELIVRD") {
@@ -303,8 +305,10 @@ func TestSharedClockAndTLS(t *testing.T) {
 		},
 	})
 	told := make(chan *smpp.DeliverSM, 1)
-	cfg := smpp.ClientConfig{Addr: s.SMPPAddr(), Bind: smpp.Bind{SystemID: "parley", Password: "sandbox"},
-		TLS: web.Client().Transport.(*http.Transport).TLSClientConfig}
+	cfg := smpp.ClientConfig{
+		Addr: s.SMPPAddr(), Bind: smpp.Bind{SystemID: "parley", Password: "sandbox"},
+		TLS: web.Client().Transport.(*http.Transport).TLSClientConfig,
+	}
 	cfg.Handler = func(r *smpp.Request) {
 		told <- r.PDU.Body.(*smpp.DeliverSM)
 		_ = r.Accept("")
@@ -314,8 +318,10 @@ func TestSharedClockAndTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close(context.Background())
-	_, err = session.SubmitWait(context.Background(), &smpp.SubmitSM{Source: smpp.Address{TON: 3, Addr: "36180"},
-		Destination: smpp.Address{TON: 1, NPI: 1, Addr: "99900001930"}, RegisteredDelivery: 1, ShortMessage: []byte("late")})
+	_, err = session.SubmitWait(context.Background(), &smpp.SubmitSM{
+		Source:      smpp.Address{TON: 3, Addr: "36180"},
+		Destination: smpp.Address{TON: 1, NPI: 1, Addr: "99900001930"}, RegisteredDelivery: 1, ShortMessage: []byte("late"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,13 +33,23 @@ var stats = [...]struct {
 	state MessageState
 	stat  string
 }{
-	{StateDelivered, "DELIVRD"}, {StateUndeliverable, "UNDELIV"}, {StateExpired, "EXPIRED"},
-	{StateDeleted, "DELETED"}, {StateRejected, "REJECTD"}, {StateEnroute, "ENROUTE"},
-	{StateAccepted, "ACCEPTD"}, {StateUnknown, "UNKNOWN"}, {StateScheduled, "SCHEDLD"},
+	{StateDelivered, "DELIVRD"},
+	{StateUndeliverable, "UNDELIV"},
+	{StateExpired, "EXPIRED"},
+	{StateDeleted, "DELETED"},
+	{StateRejected, "REJECTD"},
+	{StateEnroute, "ENROUTE"},
+	{StateAccepted, "ACCEPTD"},
+	{StateUnknown, "UNKNOWN"},
+	{StateScheduled, "SCHEDLD"},
 	{StateSkipped, "SKIPPED"},
 	// Longer spellings that SMSCs use.
-	{StateDelivered, "DELIVERED"}, {StateUndeliverable, "UNDELIVERABLE"}, {StateUndeliverable, "UNDELIVERED"},
-	{StateRejected, "REJECTED"}, {StateAccepted, "ACCEPTED"}, {StateScheduled, "SCHEDULED"},
+	{StateDelivered, "DELIVERED"},
+	{StateUndeliverable, "UNDELIVERABLE"},
+	{StateUndeliverable, "UNDELIVERED"},
+	{StateRejected, "REJECTED"},
+	{StateAccepted, "ACCEPTED"},
+	{StateScheduled, "SCHEDULED"},
 }
 
 // Stat returns the seven letters a receipt's text has for s, empty for unknown
@@ -58,10 +68,18 @@ var receiptKeys = [...]struct {
 	field int
 	key   string
 }{
-	{keyID, "id"}, {keySub, "sub"}, {keyDlvrd, "dlvrd"},
-	{keySubmit, "submit date"}, {keySubmit, "submit_date"}, {keySubmit, "submitdate"},
-	{keyDone, "done date"}, {keyDone, "done_date"}, {keyDone, "donedate"},
-	{keyStat, "stat"}, {keyErr, "err"}, {keyText, "text"},
+	{keyID, "id"},
+	{keySub, "sub"},
+	{keyDlvrd, "dlvrd"},
+	{keySubmit, "submit date"},
+	{keySubmit, "submit_date"},
+	{keySubmit, "submitdate"},
+	{keyDone, "done date"},
+	{keyDone, "done_date"},
+	{keyDone, "donedate"},
+	{keyStat, "stat"},
+	{keyErr, "err"},
+	{keyText, "text"},
 }
 
 const (

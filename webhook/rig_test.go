@@ -229,7 +229,8 @@ func (c *call) event(t testing.TB) (e struct {
 		Version int
 		Text    string
 	}
-}) {
+},
+) {
 	t.Helper()
 	check(t, json.Unmarshal(c.body, &e))
 	return e

@@ -52,8 +52,10 @@ func (s *settings) render(c *message.Content, t *message.TemplateUse, purpose me
 			text, encoding, parts = plain, gsm.GSM7, fewer
 			r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "characters outside the GSM alphabet are replaced by near ones"})
 		} else if fewer < parts {
-			r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Full,
-				Detail: fmt.Sprintf("%q makes the text UCS-2 with %d parts; with near characters of the GSM alphabet it would be %d", foreign(text), parts, fewer)})
+			r.Changes = append(r.Changes, channel.Change{
+				Field: "text", Level: channel.Full,
+				Detail: fmt.Sprintf("%q makes the text UCS-2 with %d parts; with near characters of the GSM alphabet it would be %d", foreign(text), parts, fewer),
+			})
 		}
 	}
 	if limit := s.Parts; limit > 0 && parts > limit {

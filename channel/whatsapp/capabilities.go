@@ -14,10 +14,14 @@ func Capabilities() channel.Capabilities {
 	above := []message.MediaType{message.Image, message.Video, message.Document}
 	return channel.Capabilities{
 		Text: channel.Ability{Level: channel.Full, Max: 4096, Source: source},
-		Header: channel.Ability{Level: channel.Full, Max: 60, Bare: channel.Partial, Source: source,
-			Note: "only above buttons and lists; else it becomes the first line"},
-		Footer: channel.Ability{Level: channel.Full, Max: 60, Bare: channel.Partial, Source: source,
-			Note: "only below buttons and lists; else it becomes the last line"},
+		Header: channel.Ability{
+			Level: channel.Full, Max: 60, Bare: channel.Partial, Source: source,
+			Note: "only above buttons and lists; else it becomes the first line",
+		},
+		Footer: channel.Ability{
+			Level: channel.Full, Max: 60, Bare: channel.Partial, Source: source,
+			Note: "only below buttons and lists; else it becomes the last line",
+		},
 		Media: map[message.MediaType]channel.MediaAbility{
 			message.Image:    {Level: channel.Full, Bytes: 5 << 20, MIME: []string{"image/jpeg", "image/png"}, Caption: 1024, Note: "8 bit, RGB or RGBA"},
 			message.Video:    {Level: channel.Full, Bytes: 16 << 20, MIME: []string{"video/mp4", "video/3gpp"}, Caption: 1024, Note: "H.264 with AAC"},

@@ -59,6 +59,7 @@ type Connector struct {
 	now      func() time.Time
 	client   graph.Client
 	messages *url.URL // of the configured number
+	ring     *ring    // nil without payload encryption
 
 	mu      sync.RWMutex
 	closed  bool
@@ -79,6 +80,9 @@ func Open(config json.RawMessage, env channel.Env) (*Connector, error) {
 	w := &Connector{
 		config: c, id: env.ID, log: log, now: env.Now,
 		client: graph.Client{HTTP: graph.NewHTTP(env.HTTP, env.Dial), Base: c.BaseURL + "/" + c.Version, Token: c.Token},
+	}
+	if w.ring, err = c.ring(); err != nil {
+		return nil, err
 	}
 	w.messages, err = w.client.URL("/" + c.PhoneNumberID + "/messages")
 	return w, err
@@ -126,13 +130,9 @@ func (w *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 	if err != nil {
 		return message.Accepted{}, err
 	}
-	u, err := w.target(m)
+	reply, err := w.hand(ctx, m, body)
 	if err != nil {
 		return message.Accepted{}, err
-	}
-	reply, err := w.client.Do(ctx, http.MethodPost, u, "application/json", body)
-	if err != nil {
-		return message.Accepted{}, callFault(err)
 	}
 	if reply.Status != http.StatusOK {
 		fault := answerFault(reply)
@@ -142,6 +142,26 @@ func (w *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 		return message.Accepted{}, fault
 	}
 	return decodeAnswer(reply.Body)
+}
+
+// hand makes the call: plain, or sealed when payloads are encrypted.
+func (w *Connector) hand(ctx context.Context, m *message.Outbound, body []byte) (graph.Reply, error) {
+	u, err := w.target(m)
+	if err != nil {
+		return graph.Reply{}, err
+	}
+	if w.ring != nil {
+		number := m.From.Address
+		if number == "" {
+			number = w.config.PhoneNumberID
+		}
+		return w.sendSealed(ctx, number, body)
+	}
+	reply, err := w.client.Do(ctx, http.MethodPost, u, "application/json", body)
+	if err != nil {
+		return graph.Reply{}, callFault(err)
+	}
+	return reply, nil
 }
 
 // target gives the address of the call: the sender's number if it names one,

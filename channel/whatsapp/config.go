@@ -32,6 +32,8 @@ type Config struct {
 	// MarketingMessages sends marketing templates through the Marketing
 	// Messages API, the only one that honours their time-to-live.
 	MarketingMessages bool `json:"marketing_messages"`
+	// Encryption seals the bodies of sends when present. It is an [Encryption].
+	Encryption json.RawMessage `json:"encryption"`
 }
 
 // example is the configuration to start from.
@@ -62,7 +64,11 @@ func parse(raw json.RawMessage) (Config, error) {
 	if c.Version == "" {
 		c.Version = DefaultVersion
 	}
-	return c, c.check()
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	_, err := c.ring()
+	return c, err
 }
 
 func (c *Config) check() error {

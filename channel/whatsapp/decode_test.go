@@ -284,8 +284,10 @@ func FuzzVerify(f *testing.F) {
 	f.Add("GET", "", []byte(nil), "subscribe", "verify-token-1", "12")
 	f.Fuzz(func(t *testing.T, method, signature string, body []byte, mode, token, challenge string) {
 		w := &Connector{config: Config{AppSecret: "app-secret-0002", VerifyToken: "verify-token-1"}}
-		a, err := w.Verify(&channel.Callback{Method: method, Header: http.Header{"X-Hub-Signature-256": {signature}}, Body: body,
-			Query: url.Values{"hub.mode": {mode}, "hub.verify_token": {token}, "hub.challenge": {challenge}}})
+		a, err := w.Verify(&channel.Callback{
+			Method: method, Header: http.Header{"X-Hub-Signature-256": {signature}}, Body: body,
+			Query: url.Values{"hub.mode": {mode}, "hub.verify_token": {token}, "hub.challenge": {challenge}},
+		})
 		if a.Keep {
 			t.Error("nobody knows the secret")
 		}

@@ -66,9 +66,11 @@ func contents() map[string]message.Content {
 		"document":      {Media: []message.Media{{Type: message.Document, URL: "https://example.com/a.pdf", Filename: "AF1234.pdf", Caption: "c"}}},
 		"location":      {Location: &message.Location{Latitude: 48.8584, Longitude: 2.2945, Name: "Tour Eiffel", Address: "Paris"}},
 		"location bare": {Location: &message.Location{Latitude: 48.8584, Longitude: 2.2945}},
-		"card": {Cards: []message.Card{{Name: "Ada Lovelace", First: "Ada", Last: "Lovelace", Company: "Analytical", Birthday: "1815-12-10",
+		"card": {Cards: []message.Card{{
+			Name: "Ada Lovelace", First: "Ada", Last: "Lovelace", Company: "Analytical", Birthday: "1815-12-10",
 			Phones: []message.CardValue{{Value: "+44 20", Type: "WORK", WaID: "4420"}}, Emails: []message.CardValue{{Value: "ada@example.com", Type: "WORK"}},
-			URLs: []message.CardValue{{Value: "https://example.com"}}, Addresses: []message.CardValue{{Value: "1 Street", Type: "HOME"}}}, {Name: "Bob"}}},
+			URLs: []message.CardValue{{Value: "https://example.com"}}, Addresses: []message.CardValue{{Value: "1 Street", Type: "HOME"}},
+		}, {Name: "Bob"}}},
 		"reaction":       {Reaction: &message.Reaction{Target: "wamid.X", Emoji: "👍"}},
 		"reaction taken": {Reaction: &message.Reaction{Target: "wamid.X"}},
 		"buttons":        {Text: "body", Header: "header", Footer: "footer", Actions: reply},
@@ -76,7 +78,8 @@ func contents() map[string]message.Content {
 		"buttons file":   {Text: "body", Media: []message.Media{{Type: message.Document, Provider: "1", Filename: "a.pdf"}}, Actions: reply},
 		"link":           {Text: "body", Footer: "f", Actions: []message.Action{{Type: message.URL, Title: "Open", URL: "https://example.com/?a=1&b=2"}}},
 		"list": {Text: "body", Header: "h", Footer: "f", List: &message.List{Button: "Choose", Sections: []message.Section{
-			{Title: "One", Rows: []message.Row{{Payload: "a", Title: "A", Description: "first"}, {Title: "B"}}}, {Title: "Two", Rows: []message.Row{{Payload: "c", Title: "C"}}}}}},
+			{Title: "One", Rows: []message.Row{{Payload: "a", Title: "A", Description: "first"}, {Title: "B"}}}, {Title: "Two", Rows: []message.Row{{Payload: "c", Title: "C"}}},
+		}}},
 		"request": {Text: "Where are you?", Request: "location"},
 	}
 }
@@ -106,8 +109,12 @@ func templates() map[string]message.TemplateUse {
 			t.Place = &message.Location{Latitude: 1, Longitude: 2, Name: "CDG", Address: "Roissy"}
 		}),
 		"buttons": base(func(t *message.TemplateUse) {
-			t.Buttons = []message.ButtonParameter{{Index: 0, Type: "quick_reply", Value: "seat"}, {Index: 1, Type: "URL", Value: "X7K2"}, {Index: 2, Type: "copy_code", Value: "SAVE20"},
-				{Index: 3, Type: "flow", Value: "token", Payload: `{"a":1}`}}
+			t.Buttons = []message.ButtonParameter{
+				{Index: 0, Type: "quick_reply", Value: "seat"},
+				{Index: 1, Type: "URL", Value: "X7K2"},
+				{Index: 2, Type: "copy_code", Value: "SAVE20"},
+				{Index: 3, Type: "flow", Value: "token", Payload: `{"a":1}`},
+			}
 		}),
 		"code": {Name: "otp", Language: "fr", Category: message.Authentication, Parameters: map[string]string{"1": "123456"}},
 	}

@@ -52,8 +52,10 @@ func (w *Connector) probeNumber(ctx context.Context) []channel.Finding {
 		}
 	}
 	findings := []channel.Finding{{Name: "token", OK: true, Detail: "accepted"}}
-	number := channel.Finding{Name: "number", OK: p.status == "" || p.status == "CONNECTED",
-		Detail: strings.TrimSpace("status " + enum(p.status) + ", throughput " + enum(p.throughput))}
+	number := channel.Finding{
+		Name: "number", OK: p.status == "" || p.status == "CONNECTED",
+		Detail: strings.TrimSpace("status " + enum(p.status) + ", throughput " + enum(p.throughput)),
+	}
 	if !number.OK {
 		number.Remedy = "open WhatsApp Manager > Phone numbers and see what the number is waiting for"
 	}
@@ -93,8 +95,10 @@ func (w *Connector) probeSubscription(ctx context.Context) channel.Finding {
 		}
 	}
 	if apps == 0 {
-		return channel.Finding{Name: "callbacks", Detail: "no app is subscribed to this account",
-			Remedy: "subscribe the app (POST /{waba}/subscribed_apps); without it no receipt and no answer arrives"}
+		return channel.Finding{
+			Name: "callbacks", Detail: "no app is subscribed to this account",
+			Remedy: "subscribe the app (POST /{waba}/subscribed_apps); without it no receipt and no answer arrives",
+		}
 	}
 	return channel.Finding{Name: "callbacks", OK: true, Detail: "an app is subscribed"}
 }

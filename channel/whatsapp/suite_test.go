@@ -197,8 +197,10 @@ func signed(changes string) channel.Callback {
 	body := []byte(`{"object":"whatsapp_business_account","entry":[{"id":"` + twin.DefaultWABA + `","changes":[` + changes + `]}]}`)
 	mac := hmac.New(sha256.New, []byte(twin.DefaultAppSecret))
 	mac.Write(body)
-	return channel.Callback{Method: http.MethodPost, Query: url.Values{}, Body: body,
-		Header: http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}}
+	return channel.Callback{
+		Method: http.MethodPost, Query: url.Values{}, Body: body,
+		Header: http.Header{"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}},
+	}
 }
 
 func open(t testing.TB, base string) *whatsapp.Connector {
@@ -241,8 +243,10 @@ func TestRoundTrip(t *testing.T) {
 	p := start(t, twin.Options{})
 	w := open(t, p.http.URL)
 	p.listen(t, w)
-	a, err := w.Send(t.Context(), &message.Outbound{To: message.Address{Channel: message.Phone, ID: "+" + person}, Echo: "msg_1.0.0",
-		Template: &message.TemplateUse{Name: "hello_world", Language: "en_US"}, Purpose: message.Utility})
+	a, err := w.Send(t.Context(), &message.Outbound{
+		To: message.Address{Channel: message.Phone, ID: "+" + person}, Echo: "msg_1.0.0",
+		Template: &message.TemplateUse{Name: "hello_world", Language: "en_US"}, Purpose: message.Utility,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -261,9 +261,11 @@ func (p *Parts) reply(r *http.Request) (any, error) {
 	case "sms":
 		id, err = p.SMSC.Write(smsc.Inbound{From: n, To: m.To, Text: m.Text, At: at})
 	case "", "whatsapp":
-		id, err = p.WhatsApp.Write(whatsapp.Inbound{From: n, To: m.To, Type: m.Type, Text: m.Text, Payload: m.Payload, Title: m.Title,
+		id, err = p.WhatsApp.Write(whatsapp.Inbound{
+			From: n, To: m.To, Type: m.Type, Text: m.Text, Payload: m.Payload, Title: m.Title,
 			Description: m.Description, Context: m.Context, Content: string(m.Content), Referral: string(m.Referral), MIME: m.MIME,
-			Filename: m.Filename, Data: m.Data, NewNumber: m.NewNumber, At: at})
+			Filename: m.Filename, Data: m.Data, NewNumber: m.NewNumber, At: at,
+		})
 	default:
 		err = bad("channel is whatsapp or sms")
 	}

@@ -25,8 +25,10 @@ type FaultOrder struct {
 func (p *Parts) getFaults(*http.Request) (any, error) {
 	list := []FaultOrder{}
 	for _, o := range p.Faults.Orders() {
-		list = append(list, FaultOrder{To: o.To, Channel: string(o.Channel), Fault: string(o.Fault.Kind), Code: o.Fault.Code,
-			After: handset.Duration(o.Fault.After), Times: o.Times})
+		list = append(list, FaultOrder{
+			To: o.To, Channel: string(o.Channel), Fault: string(o.Fault.Kind), Code: o.Fault.Code,
+			After: handset.Duration(o.Fault.After), Times: o.Times,
+		})
 	}
 	return map[string]any{"faults": list}, nil
 }
@@ -93,8 +95,10 @@ type MagicLine struct {
 func magic(*http.Request) (any, error) {
 	lines := []MagicLine{}
 	for _, m := range fault.Magic() {
-		lines = append(lines, MagicLine{Code: m.Code, Name: m.Name, Number: fault.Number(m.Code, 1), Valid: fault.ValidNumber(m.Code, 0),
-			WhatsApp: string(m.WhatsApp.Kind), SMS: string(m.SMS.Kind), Handset: string(m.Handset), Once: m.Once, Meaning: m.Meaning})
+		lines = append(lines, MagicLine{
+			Code: m.Code, Name: m.Name, Number: fault.Number(m.Code, 1), Valid: fault.ValidNumber(m.Code, 0),
+			WhatsApp: string(m.WhatsApp.Kind), SMS: string(m.SMS.Kind), Handset: string(m.Handset), Once: m.Once, Meaning: m.Meaning,
+		})
 	}
 	return map[string]any{"magic": lines}, nil
 }

@@ -57,8 +57,10 @@ const (
 
 // Kinds returns every kind but None.
 func Kinds() []Kind {
-	return []Kind{Reject, ErrorBefore, ErrorAfter, Hang, Silent, Cut, Drop, Garbage, Duplicate, Reorder,
-		ReceiptFirst, NoReceipt, Late, Fail, SentThenFail}
+	return []Kind{
+		Reject, ErrorBefore, ErrorAfter, Hang, Silent, Cut, Drop, Garbage, Duplicate, Reorder,
+		ReceiptFirst, NoReceipt, Late, Fail, SentThenFail,
+	}
 }
 
 // A Fault is a kind with what it needs. The zero Fault is good behaviour.

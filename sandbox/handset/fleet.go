@@ -90,8 +90,10 @@ func (f *Fleet) lock(number string) (*shard, *handset) {
 
 func (f *Fleet) appear(s *shard, number string) *handset {
 	f.forget(s)
-	h := &handset{set: Settings{Number: number, Name: "Person " + number[max(0, len(number)-4):],
-		WhatsApp: true, Internet: true, Phone: true, Latency: Instant, AutoRead: true}}
+	h := &handset{set: Settings{
+		Number: number, Name: "Person " + number[max(0, len(number)-4):],
+		WhatsApp: true, Internet: true, Phone: true, Latency: Instant, AutoRead: true,
+	}}
 	h.apply(f.opts.Defaults)
 	if m, ok := fault.Lookup(number); ok {
 		h.set.trait(m.Handset)

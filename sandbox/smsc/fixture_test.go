@@ -88,8 +88,10 @@ func (f *fixture) bind(mode smpp.Command, status func() smpp.Status) *esme {
 func ok() smpp.Status { return smpp.StatusOK }
 
 func submit(to, text string) *smpp.SubmitSM {
-	return &smpp.SubmitSM{Source: smpp.Address{TON: 5, Addr: "Parley"}, Destination: smpp.Address{TON: 1, NPI: 1, Addr: to},
-		RegisteredDelivery: 0x11, ShortMessage: []byte(text)}
+	return &smpp.SubmitSM{
+		Source: smpp.Address{TON: 5, Addr: "Parley"}, Destination: smpp.Address{TON: 1, NPI: 1, Addr: to},
+		RegisteredDelivery: 0x11, ShortMessage: []byte(text),
+	}
 }
 
 func (f *fixture) next(e *esme) *smpp.DeliverSM {

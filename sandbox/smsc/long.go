@@ -113,8 +113,10 @@ func (s *Server) Write(in Inbound) (id string, err error) {
 	}
 	to := strings.TrimPrefix(in.To, "+")
 	s.parts.Fleet.Wrote(from, to, handset.Item{ID: id, Channel: fault.SMS, From: to, Type: "text", Text: in.Text, At: in.At})
-	s.parts.Journal.Add(journal.Entry{Time: now, Channel: string(fault.SMS), Direction: "mo", ID: id, From: from, To: to,
-		Type: "text", Text: in.Text, Parts: len(parts), Fate: "sent"})
+	s.parts.Journal.Add(journal.Entry{
+		Time: now, Channel: string(fault.SMS), Direction: "mo", ID: id, From: from, To: to,
+		Type: "text", Text: in.Text, Parts: len(parts), Fate: "sent",
+	})
 	box := s.owner(to).outbox
 	for _, part := range parts {
 		d := &smpp.DeliverSM{Source: smpp.Address{TON: 1, NPI: 1, Addr: from}, Destination: address(to), DataCoding: coding, ShortMessage: part}

@@ -153,8 +153,10 @@ func New(o Options, p Parts) *Server {
 		s.work.Go(at.outbox.loop)
 	}
 	s.smpp = smpp.NewServer(smpp.ServerConfig{
-		SessionConfig: smpp.SessionConfig{Window: o.Window, ResponseTimeout: o.ResponseTimeout, EnquireInterval: o.EnquireInterval,
-			Handler: s.handle, Ended: s.left, Log: p.Log},
+		SessionConfig: smpp.SessionConfig{
+			Window: o.Window, ResponseTimeout: o.ResponseTimeout, EnquireInterval: o.EnquireInterval,
+			Handler: s.handle, Ended: s.left, Log: p.Log,
+		},
 		SystemID:     "sandbox",
 		Authenticate: s.authenticate,
 		Bound:        s.joined,
@@ -192,8 +194,10 @@ func (s *Server) Settle() {
 // Stats returns the counters.
 func (s *Server) Stats() Stats {
 	c := &s.count
-	return Stats{c.submits.Load(), c.accepted.Load(), c.refused.Load(), c.delivered.Load(), c.failed.Load(), c.expired.Load(),
-		c.inbound.Load(), c.reports.Load(), c.retries.Load(), c.lost.Load(), max(0, c.waiting.Load()), len(s.smpp.Sessions())}
+	return Stats{
+		c.submits.Load(), c.accepted.Load(), c.refused.Load(), c.delivered.Load(), c.failed.Load(), c.expired.Load(),
+		c.inbound.Load(), c.reports.Load(), c.retries.Load(), c.lost.Load(), max(0, c.waiting.Load()), len(s.smpp.Sessions()),
+	}
 }
 
 // Reset forgets waiting deliver_sm, unfinished long messages and counters.
@@ -203,8 +207,10 @@ func (s *Server) Reset() {
 	}
 	s.long.reset()
 	c := &s.count
-	for _, n := range []*atomic.Int64{&c.submits, &c.accepted, &c.refused, &c.delivered, &c.failed, &c.expired, &c.inbound,
-		&c.reports, &c.retries, &c.lost, &c.waiting} {
+	for _, n := range []*atomic.Int64{
+		&c.submits, &c.accepted, &c.refused, &c.delivered, &c.failed, &c.expired, &c.inbound,
+		&c.reports, &c.retries, &c.lost, &c.waiting,
+	} {
 		n.Store(0)
 	}
 }

@@ -127,8 +127,10 @@ func (s *Server) judge(a *account, m *message) smpp.Status {
 }
 
 func (s *Server) journal(m *message, fate string) {
-	e := journal.Entry{Time: m.submitted, Channel: string(fault.SMS), Direction: "mt", Ref: m.ref, From: m.submit.Source.Addr, To: m.to,
-		Type: "text", Text: m.text, Part: m.head.number, Parts: m.head.total, Fault: string(m.fault.Kind), Fate: fate}
+	e := journal.Entry{
+		Time: m.submitted, Channel: string(fault.SMS), Direction: "mt", Ref: m.ref, From: m.submit.Source.Addr, To: m.to,
+		Type: "text", Text: m.text, Part: m.head.number, Parts: m.head.total, Fault: string(m.fault.Kind), Fate: fate,
+	}
 	if m.id != 0 {
 		e.ID = s.spell(m.id, false)
 	}
@@ -166,8 +168,10 @@ func (s *Server) accept(m *message) {
 	s.count.accepted.Add(1)
 	m.id = s.nextID.Add(1)
 	now := m.submitted
-	m.d = handset.Delivery{To: m.to, Until: now.Add(defaultValidity), Sink: m, Quiet: m.head.total > 1,
-		Item: handset.Item{ID: s.spell(m.id, false), Channel: fault.SMS, From: m.submit.Source.Addr, Type: "text", Text: m.text}}
+	m.d = handset.Delivery{
+		To: m.to, Until: now.Add(defaultValidity), Sink: m, Quiet: m.head.total > 1,
+		Item: handset.Item{ID: s.spell(m.id, false), Channel: fault.SMS, From: m.submit.Source.Addr, Type: "text", Text: m.text},
+	}
 	if until, ok := parseTime(m.submit.ValidityPeriod, now); ok {
 		m.d.Until = until
 	}

@@ -116,7 +116,8 @@ func newHook(t testing.TB) *hook {
 func newFixture(t testing.TB, o whatsapp.Options) *fixture {
 	t.Helper()
 	f := &fixture{t: t, faults: &fault.Book{}, journal: journal.New(1000, nil), hook: newHook(t), client: &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+		Transport: &http.Transport{MaxIdleConnsPerHost: 16},
+	}}
 	start := time.Now()
 	begin := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	f.clock = clock.New(func() time.Time { return begin.Add(time.Since(start)) })
@@ -125,8 +126,10 @@ func newFixture(t testing.TB, o whatsapp.Options) *fixture {
 		o.Webhooks.Lanes = 2
 	}
 	var err error
-	f.server, err = whatsapp.New(o, whatsapp.Parts{Clock: f.clock, Fleet: f.fleet, Faults: f.faults, Journal: f.journal,
-		Log: slog.New(slog.DiscardHandler), Seed: 1})
+	f.server, err = whatsapp.New(o, whatsapp.Parts{
+		Clock: f.clock, Fleet: f.fleet, Faults: f.faults, Journal: f.journal,
+		Log: slog.New(slog.DiscardHandler), Seed: 1,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

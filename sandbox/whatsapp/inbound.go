@@ -109,8 +109,10 @@ func (s *Server) wrote(n *number, person, id string, in *Inbound, change []byte)
 	if in.Referral != "" {
 		s.parts.Fleet.Wrote(person, n.ID+adSuffix, handset.Item{Channel: fault.WhatsApp, From: n.ID, Type: "referral", At: in.At})
 	}
-	s.parts.Journal.Add(journal.Entry{Time: s.parts.Clock.Now(), Channel: string(fault.WhatsApp), Direction: "mo", ID: id,
-		From: person, To: n.ID, Type: in.Type, Text: in.seen(), Fate: "sent"})
+	s.parts.Journal.Add(journal.Entry{
+		Time: s.parts.Clock.Now(), Channel: string(fault.WhatsApp), Direction: "mo", ID: id,
+		From: person, To: n.ID, Type: in.Type, Text: in.seen(), Fate: "sent",
+	})
 	s.count.inbound.Add(1)
 	s.lane(person).add(update{n: n, raw: change})
 }

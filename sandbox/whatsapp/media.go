@@ -213,8 +213,10 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 }
 
-var sampleTypes = map[string]string{"image": "image/png", "video": "video/mp4", "audio": "audio/ogg; codecs=opus",
-	"document": "application/pdf", "sticker": "image/webp"}
+var sampleTypes = map[string]string{
+	"image": "image/png", "video": "video/mp4", "audio": "audio/ogg; codecs=opus",
+	"document": "application/pdf", "sticker": "image/webp",
+}
 
 // samplePNG is one transparent pixel.
 const samplePNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="

@@ -126,9 +126,11 @@ func (s *Server) refused(w http.ResponseWriter, m *message, v *value, e *refusal
 }
 
 func (s *Server) journal(m *message, v *value, fate string) {
-	m.seq = s.parts.Journal.Add(journal.Entry{Time: s.parts.Clock.Now(), Channel: string(fault.WhatsApp), Direction: "mt",
+	m.seq = s.parts.Journal.Add(journal.Entry{
+		Time: s.parts.Clock.Now(), Channel: string(fault.WhatsApp), Direction: "mt",
 		ID: m.d.Item.ID, Ref: m.ref, From: m.n.ID, To: m.to, Type: v.text("type"), Text: m.d.Item.Text,
-		Fault: string(m.fault.Kind), Fate: fate})
+		Fault: string(m.fault.Kind), Fate: fate,
+	})
 }
 
 // misbehaveBefore plays the faults that come before accepting.
@@ -278,8 +280,10 @@ func (m *message) prepare(c *content, v *value, marketing bool) {
 	if c.mediaID != "" && !s.media.has(c.mediaID) {
 		m.mediaLost = true
 	}
-	m.d = handset.Delivery{To: m.to, Until: until, Sink: m, Item: handset.Item{ID: s.ids.wamid(m.wa, false),
-		Channel: fault.WhatsApp, From: m.n.ID, Type: c.kind, Text: c.text, Content: handset.Raw(v.raw)}}
+	m.d = handset.Delivery{To: m.to, Until: until, Sink: m, Item: handset.Item{
+		ID:      s.ids.wamid(m.wa, false),
+		Channel: fault.WhatsApp, From: m.n.ID, Type: c.kind, Text: c.text, Content: handset.Raw(v.raw),
+	}}
 	if m.fault.Kind == fault.Late {
 		m.d.Extra = m.fault.After
 	}

@@ -57,8 +57,10 @@ func TestTemplateLife(t *testing.T) {
 		t.Errorf("inbox %+v", inbox)
 	}
 	entries, _, _ := f.journal.After(0, 10, nil)
-	want := []journal.Entry{{Seq: 1, Channel: "whatsapp", Direction: "mt", ID: answer.Messages[0].ID, Ref: "ref-+33 6 12 34 56 78",
-		From: number, To: "33612345678", Type: "template", Text: inbox[0].Text, Hash: journal.Hash(inbox[0].Text), Fate: "read"}}
+	want := []journal.Entry{{
+		Seq: 1, Channel: "whatsapp", Direction: "mt", ID: answer.Messages[0].ID, Ref: "ref-+33 6 12 34 56 78",
+		From: number, To: "33612345678", Type: "template", Text: inbox[0].Text, Hash: journal.Hash(inbox[0].Text), Fate: "read",
+	}}
 	entries[0].Time = time.Time{}
 	if diff := cmp.Diff(want, entries); diff != "" {
 		t.Error(diff)
@@ -214,8 +216,10 @@ func TestWindow(t *testing.T) {
 }
 
 func TestTemplateTTLDropsSilently(t *testing.T) {
-	f := newFixture(t, whatsapp.Options{Templates: []whatsapp.Template{{Name: "soon", Language: "en", Category: "UTILITY",
-		Status: "APPROVED", TTL: 60, Components: json.RawMessage(`[{"type":"BODY","text":"soon"}]`)}}})
+	f := newFixture(t, whatsapp.Options{Templates: []whatsapp.Template{{
+		Name: "soon", Language: "en", Category: "UTILITY",
+		Status: "APPROVED", TTL: 60, Components: json.RawMessage(`[{"type":"BODY","text":"soon"}]`),
+	}}})
 	off := false
 	if _, err := f.fleet.Put("33612345678", handset.Change{Internet: &off}); err != nil {
 		t.Fatal(err)

@@ -250,8 +250,10 @@ func (s *Server) SetToken(token string) { s.token.Store(&token) }
 // Stats returns the counters.
 func (s *Server) Stats() Stats {
 	c := &s.count
-	return Stats{c.requests.Load(), c.accepted.Load(), c.refused.Load(), c.delivered.Load(), c.read.Load(), c.failed.Load(),
-		c.expired.Load(), c.inbound.Load(), c.posts.Load(), c.updates.Load(), c.retries.Load(), c.lost.Load(), max(0, c.waiting.Load())}
+	return Stats{
+		c.requests.Load(), c.accepted.Load(), c.refused.Load(), c.delivered.Load(), c.read.Load(), c.failed.Load(),
+		c.expired.Load(), c.inbound.Load(), c.posts.Load(), c.updates.Load(), c.retries.Load(), c.lost.Load(), max(0, c.waiting.Load()),
+	}
 }
 
 // Reset forgets waiting webhooks, media, limits and counters. Templates and
@@ -263,8 +265,10 @@ func (s *Server) Reset() {
 	s.media.reset()
 	s.pairs.reset()
 	c := &s.count
-	for _, n := range []*atomic.Int64{&c.requests, &c.accepted, &c.refused, &c.delivered, &c.read, &c.failed, &c.expired,
-		&c.inbound, &c.posts, &c.updates, &c.retries, &c.lost, &c.waiting} {
+	for _, n := range []*atomic.Int64{
+		&c.requests, &c.accepted, &c.refused, &c.delivered, &c.read, &c.failed, &c.expired,
+		&c.inbound, &c.posts, &c.updates, &c.retries, &c.lost, &c.waiting,
+	} {
 		n.Store(0)
 	}
 }

@@ -34,8 +34,10 @@ func TestPricingAndConversation(t *testing.T) {
 		{"v24 does not", "v24.0", templateTo(to), nil, `"type":"regular"`, `"conversation"`},
 		{"utility is free in the window", "v24.0", templateTo(to), &whatsapp.Inbound{Text: "hi"}, `"billable":false,"pricing_model":"PMP","category":"utility","type":"free_customer_service"`, `"conversation"`},
 		{"free-form is service", "v24.0", textTo(to, "x"), nil, `"category":"service","type":"free_customer_service"`, ""},
-		{"after an ad all is free", "v24.0", templateTo(to), &whatsapp.Inbound{Text: "ad", Referral: `{"source_url":"https://fb.me/x","source_type":"ad"}`},
-			`"origin":{"type":"referral_conversion"}},"pricing":{"billable":false,"pricing_model":"PMP","category":"utility","type":"free_entry_point"`, ""},
+		{
+			"after an ad all is free", "v24.0", templateTo(to), &whatsapp.Inbound{Text: "ad", Referral: `{"source_url":"https://fb.me/x","source_type":"ad"}`},
+			`"origin":{"type":"referral_conversion"}},"pricing":{"billable":false,"pricing_model":"PMP","category":"utility","type":"free_entry_point"`, "",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -96,8 +96,10 @@ func readTemplateButtons(list *value) []templateButton {
 	for i := range list.vals {
 		b := &list.vals[i]
 		kind := strings.ToUpper(b.text("type"))
-		buttons = append(buttons, templateButton{kind: kind, text: b.text("text"),
-			variable: kind == "URL" && strings.Contains(b.text("url"), "{{") || kind == "OTP" || kind == "COPY_CODE"})
+		buttons = append(buttons, templateButton{
+			kind: kind, text: b.text("text"),
+			variable: kind == "URL" && strings.Contains(b.text("url"), "{{") || kind == "OTP" || kind == "COPY_CODE",
+		})
 	}
 	return buttons
 }

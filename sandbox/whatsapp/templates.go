@@ -176,8 +176,10 @@ func (s *Server) createTemplate(w http.ResponseWriter, r *http.Request, a *waba)
 		s.fail(w, refuse(100, "Invalid JSON in the request body."))
 		return
 	}
-	t := Template{WABA: a.ID, Name: v.text("name"), Language: v.text("language"), Category: strings.ToUpper(v.text("category")),
-		Status: "PENDING", Named: strings.EqualFold(v.text("parameter_format"), "NAMED"), Components: json.RawMessage(v.get("components").raw)}
+	t := Template{
+		WABA: a.ID, Name: v.text("name"), Language: v.text("language"), Category: strings.ToUpper(v.text("category")),
+		Status: "PENDING", Named: strings.EqualFold(v.text("parameter_format"), "NAMED"), Components: json.RawMessage(v.get("components").raw),
+	}
 	if ttl := v.get("message_send_ttl_seconds"); ttl.kind == isNumber {
 		if t.TTL, err = strconv.Atoi(ttl.str); err != nil {
 			s.fail(w, refuse(100, "message_send_ttl_seconds must be an integer."))

@@ -95,8 +95,13 @@ func TestInboundRefusals(t *testing.T) {
 	if _, err := f.server.Write(whatsapp.Inbound{From: "33600000001", Text: "x"}); !errors.Is(err, whatsapp.ErrOffline) {
 		t.Errorf("offline: %v", err)
 	}
-	for _, in := range []whatsapp.Inbound{{From: "x"}, {From: "33600000002", Type: "telepathy"}, {From: "33600000002", To: "1"},
-		{From: "33600000002", Content: "{"}, {From: "33600000002", Referral: "1", Text: "x"}} {
+	for _, in := range []whatsapp.Inbound{
+		{From: "x"},
+		{From: "33600000002", Type: "telepathy"},
+		{From: "33600000002", To: "1"},
+		{From: "33600000002", Content: "{"},
+		{From: "33600000002", Referral: "1", Text: "x"},
+	} {
 		if _, err := f.server.Write(in); !errors.Is(err, whatsapp.ErrInbound) {
 			t.Errorf("%+v: %v", in, err)
 		}

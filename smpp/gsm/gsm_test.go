@@ -254,9 +254,17 @@ func TestDecodeText(t *testing.T) {
 		hex    string
 		want   string
 	}{
-		{0, "50726963653a2031301b65", "Price: 10€"}, {0x10, "466c617368", "Flash"}, {0xF0, "466c617368", "Flash"},
-		{3, "4772fcdf65", "Grüße"}, {8, "004f004bd83ddc4d", "OK👍"}, {8, "d83d0041", "\ufffdA"}, {8, "004100", "A\ufffd"},
-		{0, "411b1b42", "A B"}, {0, "411b41", "AA"}, {0, "411b", "A"}, {0, "e9", "é"},
+		{0, "50726963653a2031301b65", "Price: 10€"},
+		{0x10, "466c617368", "Flash"},
+		{0xF0, "466c617368", "Flash"},
+		{3, "4772fcdf65", "Grüße"},
+		{8, "004f004bd83ddc4d", "OK👍"},
+		{8, "d83d0041", "\ufffdA"},
+		{8, "004100", "A\ufffd"},
+		{0, "411b1b42", "A B"},
+		{0, "411b41", "AA"},
+		{0, "411b", "A"},
+		{0, "e9", "é"},
 	} {
 		if got, err := DecodeText(c.coding, unhex(t, c.hex), Alphabet{}); err != nil || got != c.want {
 			t.Errorf("%d %s: %q, %v, want %q", c.coding, c.hex, got, err, c.want)

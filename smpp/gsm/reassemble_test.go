@@ -32,9 +32,16 @@ func TestReassemble(t *testing.T) {
 		data   string
 		want   string
 	}{
-		{key, 3, "c", ""}, {key, 1, "a", ""}, {key, 1, "a", ""}, {other, 2, "y", ""},
-		{key, 2, "b", "abc"}, {other, 1, "x", ""}, {other, 3, "z", "xyz"},
-		{key, 9, "lone", "lone"}, {key, 0, "lone", "lone"}, {PartKey{Total: 1}, 1, "one", "one"},
+		{key, 3, "c", ""},
+		{key, 1, "a", ""},
+		{key, 1, "a", ""},
+		{other, 2, "y", ""},
+		{key, 2, "b", "abc"},
+		{other, 1, "x", ""},
+		{other, 3, "z", "xyz"},
+		{key, 9, "lone", "lone"},
+		{key, 0, "lone", "lone"},
+		{PartKey{Total: 1}, 1, "one", "one"},
 	} {
 		if got := add(step.key, step.number, step.data, clock); got != step.want {
 			t.Errorf("step %d: %q, want %q", i, got, step.want)

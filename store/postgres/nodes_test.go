@@ -44,8 +44,10 @@ func TestTwoNodesOneKey(t *testing.T) {
 			})
 			wg.Go(func() {
 				a := w.acceptance(0)
-				a.NewContact = &store.NewContact{ID: newID(now), Workspace: w.ws, Key: []byte{1}, CreatedAt: now,
-					Identities: []store.Identity{{Index: index, Channel: message.Phone, CreatedAt: now}}}
+				a.NewContact = &store.NewContact{
+					ID: newID(now), Workspace: w.ws, Key: []byte{1}, CreatedAt: now,
+					Identities: []store.Identity{{Index: index, Channel: message.Phone, CreatedAt: now}},
+				}
 				a.Message.Contact, a.Delivery.Contact = a.NewContact.ID, a.NewContact.ID
 				got, err := nodes[i%2].Accept(ctx, []*store.Acceptance{a})
 				if err != nil {
@@ -56,8 +58,10 @@ func TestTwoNodesOneKey(t *testing.T) {
 			})
 			wg.Go(func() {
 				m := &store.Message{ID: newID(now), Workspace: w.ws, Contact: w.people[0], Direction: store.MO, CreatedAt: now}
-				got, err := nodes[i%2].Receive(ctx, []*store.Reception{{Dedup: dedup, Forget: now, Message: m,
-					Window: &store.Window{Kind: "service", OpenedAt: now, ClosesAt: now.Add(time.Hour)}}})
+				got, err := nodes[i%2].Receive(ctx, []*store.Reception{{
+					Dedup: dedup, Forget: now, Message: m,
+					Window: &store.Window{Kind: "service", OpenedAt: now, ClosesAt: now.Add(time.Hour)},
+				}})
 				if err != nil {
 					t.Error(err)
 					return

@@ -106,8 +106,10 @@ func TestEraseMissesNothing(t *testing.T) {
 	mark := []byte("MARKOFAPERSON-MARKOFAPERSON")
 	index := [16]byte([]byte("INDEXOFAPERSON!!"))
 	ws, connector := message.WorkspaceID(newID(now)), message.ConnectorID(newID(now))
-	contact := &store.NewContact{ID: newID(now), Workspace: ws, Key: mark, CreatedAt: now, Profile: mark,
-		Identities: []store.Identity{{Index: index, Channel: message.Phone, Sealed: mark, CreatedAt: now}}}
+	contact := &store.NewContact{
+		ID: newID(now), Workspace: ws, Key: mark, CreatedAt: now, Profile: mark,
+		Identities: []store.Identity{{Index: index, Channel: message.Phone, Sealed: mark, CreatedAt: now}},
+	}
 	event := func() []store.Event {
 		return []store.Event{{ID: newID(now), Workspace: ws, Type: "message.received", Contact: contact.ID, At: now, Sealed: mark}}
 	}
@@ -121,12 +123,16 @@ func TestEraseMissesNothing(t *testing.T) {
 	must(s.Remember(ctx, ws, index, store.Reach{Index: index, Channel: message.SMS, Code: "1", Until: now.Add(time.Hour)}))
 	must(s.Suppress(ctx, store.Suppression{Workspace: ws, Index: index, Scope: "all", Reason: "api", At: now}, nil))
 	d := &message.Delivery{ID: newID(now), Workspace: ws, Contact: contact.ID, State: message.Queued, Version: 1, Purpose: message.Utility}
-	_, err := s.Accept(ctx, []*store.Acceptance{{Delivery: d, Connector: connector, Events: event(),
-		Message: &store.Message{ID: d.ID, Workspace: ws, Contact: contact.ID, Direction: store.MT, Identity: index, CreatedAt: now, Sealed: mark}}})
+	_, err := s.Accept(ctx, []*store.Acceptance{{
+		Delivery: d, Connector: connector, Events: event(),
+		Message: &store.Message{ID: d.ID, Workspace: ws, Contact: contact.ID, Direction: store.MT, Identity: index, CreatedAt: now, Sealed: mark},
+	}})
 	must(err)
-	_, err = s.Receive(ctx, []*store.Reception{{Dedup: newID(now), Forget: now, Events: event(),
+	_, err = s.Receive(ctx, []*store.Reception{{
+		Dedup: newID(now), Forget: now, Events: event(),
 		Message: &store.Message{ID: newID(now), Workspace: ws, Contact: contact.ID, Direction: store.MO, Identity: index, CreatedAt: now, Sealed: mark},
-		Window:  &store.Window{Identity: index, Kind: "service", OpenedAt: now, ClosesAt: now.Add(time.Hour)}}})
+		Window:  &store.Window{Identity: index, Kind: "service", OpenedAt: now, ClosesAt: now.Add(time.Hour)},
+	}})
 	must(err)
 	file := newID(now)
 	must(s.PutMedia(ctx, &store.MediaFile{ID: file, Workspace: ws, Contact: contact.ID, State: store.MediaOpen, CreatedAt: now, Sealed: mark}))

@@ -47,7 +47,8 @@ func (w *writer) insertIdentity(workspace, contact int64, id *store.Identity) er
 // tells whether there was something to change; if not, nothing else is written
 // and the answer is ErrNotFound.
 func (s *Store) change(ctx context.Context, ws message.WorkspaceID, id message.ContactID, events []store.Event,
-	f func(w *writer, workspace int64, c contact) (bool, error)) error {
+	f func(w *writer, workspace int64, c contact) (bool, error),
+) error {
 	missing := false
 	err := s.write(ctx, 1, func(w *writer) error {
 		workspace := w.names.find(ws)

@@ -86,8 +86,10 @@ func TestReadOnly(t *testing.T) {
 // accept stores one message with a new person and its event.
 func accept(s *Store, ws message.WorkspaceID, sealed int) error {
 	now := time.Now()
-	c := &store.NewContact{ID: newID(now), Workspace: ws, Key: make([]byte, 60), CreatedAt: now,
-		Identities: []store.Identity{{Index: newID(now), Channel: message.Phone, CreatedAt: now}}}
+	c := &store.NewContact{
+		ID: newID(now), Workspace: ws, Key: make([]byte, 60), CreatedAt: now,
+		Identities: []store.Identity{{Index: newID(now), Channel: message.Phone, CreatedAt: now}},
+	}
 	d := &message.Delivery{ID: newID(now), Workspace: ws, Contact: c.ID, State: message.Queued, Version: 1, Purpose: message.Utility, CreatedAt: now, Due: now}
 	r, err := s.Accept(context.Background(), []*store.Acceptance{{
 		Message:  &store.Message{ID: d.ID, Workspace: ws, Contact: c.ID, Direction: store.MT, CreatedAt: now, Sealed: make([]byte, sealed)},

@@ -75,8 +75,10 @@ func (b *bench) lives(tb testing.TB, from, n int) {
 			Steps: []message.Step{{Channel: message.SMS, Sender: newID(now), Connector: b.connector, Mode: message.FreeForm, State: message.StepQueued, Segments: 1}},
 		}
 		items[i] = &store.Acceptance{
-			Message: &store.Message{ID: d.ID, Workspace: b.ws, Contact: d.Contact, Direction: store.MT, Purpose: message.Utility,
-				Identity: newID(now), CreatedAt: now, Sealed: make([]byte, 300)},
+			Message: &store.Message{
+				ID: d.ID, Workspace: b.ws, Contact: d.Contact, Direction: store.MT, Purpose: message.Utility,
+				Identity: newID(now), CreatedAt: now, Sealed: make([]byte, 300),
+			},
 			Delivery: d, Connector: b.connector, Ready: true, Events: event(d, "message.accepted"),
 		}
 	}

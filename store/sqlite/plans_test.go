@@ -45,8 +45,10 @@ func TestPlans(t *testing.T) {
 		func() error { _, err := s.ContactList(ctx, w.ws, message.ContactID{}, 10); return err },
 		func() error { _, err := s.RewrapContacts(ctx, w.ws, 9, 10); return err },
 		func() error {
-			_, err := s.Match(ctx, []*store.Lookup{{Workspace: w.ws, Connector: w.connector, Keys: []message.RefKey{{1}}, Inferred: message.RefKey{2},
-				Park: &store.Parked{ID: newID(now), Workspace: w.ws, Connector: w.connector, Keys: []message.RefKey{{1}}}}})
+			_, err := s.Match(ctx, []*store.Lookup{{
+				Workspace: w.ws, Connector: w.connector, Keys: []message.RefKey{{1}}, Inferred: message.RefKey{2},
+				Park: &store.Parked{ID: newID(now), Workspace: w.ws, Connector: w.connector, Keys: []message.RefKey{{1}}},
+			}})
 			return err
 		},
 		func() error { w.lives(t, 5, 5); return nil },

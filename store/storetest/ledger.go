@@ -8,8 +8,10 @@ import (
 )
 
 func (k *kit) charge(id message.MessageID, attempt uint16, micros int64, by string) *store.Charge {
-	return &store.Charge{Workspace: k.ws, Message: id, Step: 0, Attempt: attempt, Channel: message.SMS, Purpose: message.Utility, Country: "FR",
-		Amount: message.Money{Micros: micros, Currency: "EUR"}, By: by, Rule: "card/7", At: k.now}
+	return &store.Charge{
+		Workspace: k.ws, Message: id, Step: 0, Attempt: attempt, Channel: message.SMS, Purpose: message.Utility, Country: "FR",
+		Amount: message.Money{Micros: micros, Currency: "EUR"}, By: by, Rule: "card/7", At: k.now,
+	}
 }
 
 func ledgerTests() []test {

@@ -138,8 +138,10 @@ func mediaTests() []test {
 			who, index := k.contact()
 			r := k.reception(who, index)
 			file := func(next time.Time) *store.MediaFile {
-				return &store.MediaFile{ID: k.id(), Workspace: k.ws, Contact: who, Message: r.Message.ID, Connector: k.connector,
-					Type: message.Image, State: store.MediaWaiting, NextAt: next, CreatedAt: k.now, ExpiresAt: k.now.Add(time.Hour), Sealed: []byte("facts")}
+				return &store.MediaFile{
+					ID: k.id(), Workspace: k.ws, Contact: who, Message: r.Message.ID, Connector: k.connector,
+					Type: message.Image, State: store.MediaWaiting, NextAt: next, CreatedAt: k.now, ExpiresAt: k.now.Add(time.Hour), Sealed: []byte("facts"),
+				}
 			}
 			first, second, later := file(k.now.Add(-time.Minute)), file(k.now), file(k.now.Add(time.Minute))
 			r.Media = []*store.MediaFile{first, second, later}

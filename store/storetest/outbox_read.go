@@ -148,8 +148,10 @@ func outboxReadTests() []test {
 					k.apply(store.Done, k.next(a.Delivery, message.Failed))
 				}
 			}
-			mo := &store.Message{ID: k.id(), Workspace: k.ws, Contact: who, Direction: store.MO, Channel: message.SMS, Sender: k.sender, Identity: k.id(),
-				CreatedAt: k.now, ProviderAt: k.now.Add(-time.Second), Sealed: []byte("hello")}
+			mo := &store.Message{
+				ID: k.id(), Workspace: k.ws, Contact: who, Direction: store.MO, Channel: message.SMS, Sender: k.sender, Identity: k.id(),
+				CreatedAt: k.now, ProviderAt: k.now.Add(-time.Second), Sealed: []byte("hello"),
+			}
 			v, err := k.s.Receive(k.ctx, []*store.Reception{{Dedup: k.id(), Forget: k.now.Add(time.Hour), Message: mo}})
 			k.ok(err)
 			k.same("received", v, []store.Verdict{store.Done})

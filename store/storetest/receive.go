@@ -13,8 +13,10 @@ func (k *kit) reception(who message.ContactID, identity [16]byte) *store.Recepti
 	e.Sealed = []byte("personal")
 	return &store.Reception{
 		Dedup: k.id(), Forget: k.now.Add(7 * 24 * time.Hour),
-		Message: &store.Message{ID: id, Workspace: k.ws, Contact: who, Direction: store.MO, Channel: message.WhatsApp, Sender: k.sender,
-			Identity: identity, CreatedAt: k.now, ProviderAt: k.now.Add(-time.Second), Sealed: []byte("hello")},
+		Message: &store.Message{
+			ID: id, Workspace: k.ws, Contact: who, Direction: store.MO, Channel: message.WhatsApp, Sender: k.sender,
+			Identity: identity, CreatedAt: k.now, ProviderAt: k.now.Add(-time.Second), Sealed: []byte("hello"),
+		},
 		Events: []store.Event{e},
 	}
 }

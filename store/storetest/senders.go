@@ -17,26 +17,34 @@ func (k *kit) configuration() *store.Configuration {
 }
 
 func (k *kit) account() *store.Connector {
-	return &store.Connector{ID: k.id(), Workspace: k.ws, Kind: "smpp", Name: "SMSC", Sealed: []byte("secret"), KeyVersion: 1,
-		Health: store.Health{State: "ok", At: k.now}, CreatedAt: k.now}
+	return &store.Connector{
+		ID: k.id(), Workspace: k.ws, Kind: "smpp", Name: "SMSC", Sealed: []byte("secret"), KeyVersion: 1,
+		Health: store.Health{State: "ok", At: k.now}, CreatedAt: k.now,
+	}
 }
 
 func sendersTests() []test {
 	return []test{
 		{"configuration is read whole, at one version", func(k *kit) {
 			account := k.account()
-			sender := &store.Sender{ID: k.id(), Workspace: k.ws, Channel: message.SMS, Address: "36000", Display: "Brand",
-				Connectors: []message.ConnectorID{account.ID}, Settings: json.RawMessage(`{"a":1}`), CreatedAt: k.now}
-			template := &store.Template{ID: k.id(), Workspace: k.ws, Sender: sender.ID, Provider: "17", Name: "boarding", Language: "fr", Category: message.Utility,
-				State: message.TemplateApproved, TTL: time.Minute, Body: "Vol {{1}}", Named: true, Components: json.RawMessage(`[{"type":"BODY"}]`), Reason: "r", UpdatedAt: k.now}
+			sender := &store.Sender{
+				ID: k.id(), Workspace: k.ws, Channel: message.SMS, Address: "36000", Display: "Brand",
+				Connectors: []message.ConnectorID{account.ID}, Settings: json.RawMessage(`{"a":1}`), CreatedAt: k.now,
+			}
+			template := &store.Template{
+				ID: k.id(), Workspace: k.ws, Sender: sender.ID, Provider: "17", Name: "boarding", Language: "fr", Category: message.Utility,
+				State: message.TemplateApproved, TTL: time.Minute, Body: "Vol {{1}}", Named: true, Components: json.RawMessage(`[{"type":"BODY"}]`), Reason: "r", UpdatedAt: k.now,
+			}
 			e := k.event("connector.created", message.MessageID{}, message.ContactID{})
 			k.ok(k.s.PutConnector(k.ctx, account, []store.Event{e}))
 			k.ok(k.s.PutSender(k.ctx, sender, nil))
 			k.ok(k.s.PutTemplate(k.ctx, template, nil))
 			k.ok(k.s.SetSettings(k.ctx, k.ws, json.RawMessage(`{"route":[]}`)))
 			c := k.configuration()
-			k.same("configuration", c, &store.Configuration{Workspace: k.ws, Version: c.Version, Settings: json.RawMessage(`{"route":[]}`),
-				Senders: []*store.Sender{sender}, Connectors: []*store.Connector{account}, Templates: []*store.Template{template}})
+			k.same("configuration", c, &store.Configuration{
+				Workspace: k.ws, Version: c.Version, Settings: json.RawMessage(`{"route":[]}`),
+				Senders: []*store.Sender{sender}, Connectors: []*store.Connector{account}, Templates: []*store.Template{template},
+			})
 			versions, err := k.s.ConfigVersions(k.ctx)
 			k.ok(err)
 			k.same("version", versions[k.ws], c.Version)

@@ -166,8 +166,10 @@ func (k *kit) acceptance(who message.ContactID) *store.Acceptance {
 		}},
 	}
 	return &store.Acceptance{
-		Message: &store.Message{ID: id, Workspace: k.ws, Contact: who, Direction: store.MT, Purpose: message.Utility,
-			Identity: k.id(), CreatedAt: k.now, Sealed: []byte("content")},
+		Message: &store.Message{
+			ID: id, Workspace: k.ws, Contact: who, Direction: store.MT, Purpose: message.Utility,
+			Identity: k.id(), CreatedAt: k.now, Sealed: []byte("content"),
+		},
 		Delivery: d, Connector: k.connector, Ready: true,
 		Events: []store.Event{k.event("message.accepted", id, who)},
 	}

@@ -31,8 +31,15 @@ func kills(t *testing.T) int {
 // and half at random, while clients send and people write; then it lets
 // everything come to an end and compares the journals.
 func TestKills(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { killing(t, "") })
-	t.Run("postgres", func(t *testing.T) { killing(t, database(t)) })
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		killing(t, "")
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		killing(t, database(t))
+	})
 }
 
 func killing(t *testing.T, url string) {

@@ -127,6 +127,7 @@ func (c *cluster) probe(t *testing.T, l *load, n *rig.Node) time.Duration {
 // agreed while nobody is frozen, and the journals agree although the clocks
 // differ by a minute.
 func TestTakeOver(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	hooks := listen(t)
 	c.nodes[0].API.Must(t, "POST", "/v1/webhooks", map[string]any{"url": hooks.URL}, nil)

@@ -270,8 +270,10 @@ func TestStory(t *testing.T) {
 	}
 
 	t.Log("the passenger answers: webhook and tail tell the same")
-	free := map[string]any{"to": passenger, "purpose": "service", "content": map[string]any{"text": "With pleasure."},
-		"route": []map[string]any{{"channel": "whatsapp"}}}
+	free := map[string]any{
+		"to": passenger, "purpose": "service", "content": map[string]any{"text": "With pleasure."},
+		"route": []map[string]any{{"channel": "whatsapp"}},
+	}
 	if _, problem := d.call("POST", "/v1/messages", free); text(problem, "code") != "window_closed" {
 		t.Errorf("free-form before the answer: %v", problem)
 	}

@@ -102,8 +102,10 @@ func (n *Node) Start(env ...string) {
 
 // Line is the command line of the node.
 func (n *Node) Line() []string {
-	line := []string{n.W.Bin, "serve", "--listen", n.addr, "--admin-listen", n.admin, "--webhook-allow", "127.0.0.0/8",
-		"--data-dir", filepath.Join(n.W.Dir, "data"), "--log-level", "info", "--log-format", "json"}
+	line := []string{
+		n.W.Bin, "serve", "--listen", n.addr, "--admin-listen", n.admin, "--webhook-allow", "127.0.0.0/8",
+		"--data-dir", filepath.Join(n.W.Dir, "data"), "--log-level", "info", "--log-format", "json",
+	}
 	if n.W.Database != "" {
 		line = append(line, "--database-url", n.W.Database)
 	}
