@@ -17,6 +17,12 @@ func (s *Server) serveNumber(w http.ResponseWriter, r *http.Request, n *number, 
 		case "marketing_messages":
 			s.messages(w, r, n, version, true)
 			return
+		case "messages_encrypted":
+			s.encrypted(w, r, n, version)
+			return
+		case "settings":
+			s.setSettings(w, r, n)
+			return
 		case "media":
 			s.upload(w, r)
 			return
@@ -32,6 +38,9 @@ func (s *Server) serveNumber(w http.ResponseWriter, r *http.Request, n *number, 
 		switch edge {
 		case "":
 			reply(w, http.StatusOK, n.appendInfo(nil, fieldsOf(r)))
+			return
+		case "settings":
+			s.settings(w, n)
 			return
 		case "whatsapp_business_profile":
 			b := append([]byte(nil), `{"data":[{"messaging_product":"whatsapp"`...)

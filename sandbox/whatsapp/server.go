@@ -11,6 +11,7 @@ package whatsapp
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -136,6 +137,8 @@ type number struct {
 	waba     *waba
 	callback atomic.Pointer[callback] // override of the number
 	pace     bucket
+	client   atomic.Pointer[rsa.PublicKey] // the business's key, while payloads are encrypted
+	cloud    func() (*rsa.PrivateKey, error)
 }
 
 // Server is the pretend Cloud API. It is an http.Handler; Close ends its
@@ -176,7 +179,7 @@ func New(o Options, p Parts) (*Server, error) {
 			if s.numbers[n.ID] != nil {
 				return nil, fmt.Errorf("sandbox whatsapp: number %s is there twice", n.ID)
 			}
-			at := &number{Number: n, waba: w}
+			at := &number{Number: n, waba: w, cloud: sync.OnceValues(newCloudKey)}
 			w.numbers = append(w.numbers, at)
 			s.numbers[n.ID] = at
 		}
