@@ -92,6 +92,9 @@ func StartDemo(ctx context.Context, o DemoOptions, log *slog.Logger) (started *D
 	}
 	o.Options.Sandbox = true
 	o.WebhookAllow = append(o.WebhookAllow, "127.0.0.0/8", "::1/128")
+	if o.Public == "" && !strings.HasSuffix(o.Listen, ":0") {
+		o.Public = "http://" + o.WithDefaults().Listen // links to files open on this machine
+	}
 	a, err := New(ctx, o.Options, sb.Clock.Now, log)
 	if err != nil {
 		return nil, err

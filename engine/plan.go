@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -256,16 +255,6 @@ func (e *Engine) candidate(p *prepared, r *Request, i int, s *RouteStep, rc reci
 	p.cands = append(p.cands, c)
 	p.renderings = append(p.renderings, rendered)
 	return nil
-}
-
-func contentRefusal(err error, field func(string) string) error {
-	var f *message.Fault
-	r := &Refusal{Code: CodeContent, Field: field("content"), Detail: "the channel cannot carry this content", Remedy: "shorten or simplify it, or leave the channel out of the route"}
-	if errors.As(err, &f) && f.Title != "" {
-		r.Detail = f.Title
-		return r
-	}
-	return r
 }
 
 // facts gathers what the gates judge a step by, from memory.

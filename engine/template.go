@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -278,4 +279,14 @@ func placeholders(body string) []string {
 		}
 	}
 	return out
+}
+
+func contentRefusal(err error, field func(string) string) error {
+	var f *message.Fault
+	r := &Refusal{Code: CodeContent, Field: field("content"), Detail: "the channel cannot carry this content", Remedy: "shorten or simplify it, or leave the channel out of the route"}
+	if errors.As(err, &f) && f.Title != "" {
+		r.Detail = f.Title
+		return r
+	}
+	return r
 }
