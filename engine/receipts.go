@@ -116,13 +116,14 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 				return
 			}
 			at := &d.Steps[w.Step].Attempts[w.Attempt]
+			part := part
 			if inferred {
 				at.Inferred = true
 			}
-			if len(at.Parts) == 0 && r.ID != "" {
+			if r.ID != "" && (inferred || len(at.Parts) == 0) {
 				// The answer never came: this is how we learn the provider's id.
 				if p, err := t.who(); err == nil {
-					at.Parts = e.parts(a, p, d.ID, []string{r.ID})
+					part = learn(at, d.Steps[w.Step].Segments, e.parts(a, p, d.ID, []string{r.ID})[0], inferred)
 				}
 			}
 			t.moved(flow.Receipt(&e.policy, d, w, part, r, t.now))
@@ -133,6 +134,28 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 		},
 		gone: func() { done(nil) },
 	})
+}
+
+// learn gives the part of an attempt without answer that a receipt is about.
+// By addresses it is one segment among several, each with an id and a receipt
+// of its own: the first says nothing of the others.
+func learn(at *message.Attempt, segments int, told message.Part, inferred bool) int {
+	if len(at.Parts) == 0 {
+		at.Parts = make([]message.Part, 1)
+		if inferred {
+			at.Parts = make([]message.Part, max(segments, 1))
+		}
+	}
+	for i := range at.Parts {
+		switch at.Parts[i].Key {
+		case told.Key:
+			return i
+		case message.RefKey{}:
+			at.Parts[i].Key, at.Parts[i].Ref = told.Key, told.Ref
+			return i
+		}
+	}
+	return len(at.Parts) - 1
 }
 
 // A refCache holds open refs of recent attempts, so that most receipts need no
