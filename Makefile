@@ -86,10 +86,10 @@ fuzz: ## fuzz every target, each for FUZZ seconds (60)
 crash: setup-test test/crash ## kill the program at its worst moments, KILLS times per store (200)
 	CRASH_KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 60m ./test/crash/...
 
-simulate: setup-test test/simulate ## a long simulation in virtual time, ROUNDS times (5)
-	go test -count=$(or $(ROUNDS),5) ./test/simulate/...
+simulate: ## MONTHS (12) of traffic in virtual time for each of SEEDS (1-10, or 7, or 4,9)
+	SEEDS=$(or $(SEEDS),1-10) MONTHS=$(or $(MONTHS),12) go test -count=1 -timeout 6h -v -run TestSimulation ./test/simulate
 
-test/crash test/simulate:
+test/crash:
 	@echo '$@ is not built yet' >&2; exit 1
 
 bench: build ## what this machine can do: Go benchmarks, then the durable life of a message
