@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -112,4 +113,42 @@ func TestMisconfiguredKeepsTheQueue(t *testing.T) {
 	w.sandbox.WhatsApp.SetToken("sandbox-token")
 	must(t, w.engine.ResumeConnector(w.ctx, w.ws, w.whatsapp))
 	w.until(a.ID, "sent after all", func(d *message.Delivery) bool { return d.State >= message.Delivered && d.State <= message.Read })
+}
+
+// TestOneSegmentIsNotTheMessage: of a long text whose link broke half way, the
+// receipt of the one segment that arrived does not make it delivered.
+func TestOneSegmentIsNotTheMessage(t *testing.T) {
+	w := newWorld(t)
+	r := &engine.Request{
+		To: engine.Recipient{Phone: magic("48")}, Purpose: message.Utility, // SMS: every other segment breaks the link
+		Content: message.Content{Text: strings.Repeat("Your boarding pass and more of it. ", 12)}, Route: []engine.RouteStep{{Channel: message.SMS}},
+	}
+	a := w.send(r)
+	v := w.until(a.ID, "a segment's receipt is joined", func(d *message.Delivery) bool {
+		return len(d.Steps[0].Attempts) > 0 && d.Steps[0].Attempts[0].Inferred
+	})
+	if d := v.Delivery; d.State.Ended() || d.Steps[0].State.Success() {
+		t.Fatalf("message %v, step %v with one segment of %d", d.State, d.Steps[0].State, d.Steps[0].Segments)
+	}
+	w.sandbox.Advance(25 * time.Hour)
+	v = w.until(a.ID, "given up", func(d *message.Delivery) bool { return d.State.Ended() })
+	if v.Delivery.State != message.Failed && v.Delivery.State != message.Unconfirmed {
+		t.Errorf("ended %v (%s)", v.Delivery.State, v.Delivery.Reason)
+	}
+}
+
+// TestTornTextIsNotDelivered: one segment was refused and the others arrived.
+func TestTornTextIsNotDelivered(t *testing.T) {
+	w := newWorld(t)
+	r := &engine.Request{
+		To: engine.Recipient{Phone: magic("11")}, Purpose: message.Marketing, // SMS: every other segment is refused
+		Content: message.Content{Text: strings.Repeat("Spring sale and more of it. ", 15)}, Route: []engine.RouteStep{{Channel: message.SMS}},
+	}
+	a := w.send(r)
+	v := w.until(a.ID, "a segment's receipt is joined", func(d *message.Delivery) bool {
+		return len(d.Steps[0].Attempts) > 0 && len(d.Steps[0].Attempts[0].Parts) > 0 && d.Steps[0].Attempts[0].Parts[0].State != 0
+	})
+	if d := v.Delivery; d.Steps[0].State.Success() {
+		t.Fatalf("message %v, step %v with one segment of %d", d.State, d.Steps[0].State, d.Steps[0].Segments)
+	}
 }

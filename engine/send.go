@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/parley-messaging/parley/contact"
@@ -129,12 +130,21 @@ func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc m
 		if f != nil && f.Certain && f.Kind == message.Transient && errors.Is(f.Cause, context.Canceled) {
 			mv = flow.NotSent(&e.policy, t.r.d, w, flow.ReasonRetry, t.now)
 		} else {
-			mv = flow.Answer(&e.policy, t.r.d, w, parts, f, t.now)
+			mv = flow.Answer(&e.policy, t.r.d, w, torn(parts, f, t.r.d.Steps[w.Step].Segments), f, t.now)
 		}
 		t.lost(w, mv)
 		t.openRefs(l.acc, w)
 		t.after(func() { crashpoint.At(crashpoint.Answered) })
 	}})
+}
+
+// torn adds the parts of which nothing is known to those that were taken beside
+// a fault: what arrives of the others is not the message.
+func torn(parts []message.Part, f *message.Fault, segments int) []message.Part {
+	if f == nil || len(parts) == 0 {
+		return parts
+	}
+	return append(slices.Clip(parts), make([]message.Part, max(segments-len(parts), 1))...)
 }
 
 // parts seals and keys the provider's ids.
@@ -179,7 +189,7 @@ func (t *turn) openRefs(a *account, w flow.Which) {
 	at := &s.Attempts[w.Attempt]
 	expires := at.StartedAt.Add(s.Expect)
 	for i, part := range at.Parts {
-		if part.State == 0 {
+		if part.State == 0 && part.Key != (message.RefKey{}) {
 			t.open = append(t.open, store.OpenRef{
 				RefName: store.RefName{Connector: a.id, Key: part.Key}, Workspace: t.r.ws, Message: t.r.d.ID,
 				Step: uint8(w.Step), Attempt: uint16(w.Attempt), Part: uint8(i), At: at.StartedAt, Expires: expires,

@@ -76,7 +76,10 @@ func (w *world) journal() map[string][]journal.Entry {
 	for _, s := range w.sent {
 		byID[s.id] = s.token
 	}
-	for _, e := range list {
+	for i, e := range list {
+		if e.Part == 1 {
+			e.Fate = whole(list[i:])
+		}
 		if e.Part > 1 || strings.HasPrefix(e.Fate, "refused") || e.Fate == "dropped" {
 			continue
 		}
@@ -93,6 +96,23 @@ func (w *world) journal() map[string][]journal.Entry {
 		out[token] = append(out[token], e)
 	}
 	return out
+}
+
+// whole gives the fate of a long text whose first part leads the list: what
+// became of all its parts, or torn.
+func whole(list []journal.Entry) string {
+	first, next := &list[0], 2
+	for i := range list {
+		if e := &list[i]; e.To == first.To && e.Parts == first.Parts && e.Part == next {
+			if e.Fate != first.Fate {
+				return "torn"
+			}
+			if next++; next > first.Parts {
+				return first.Fate
+			}
+		}
+	}
+	return "torn"
 }
 
 // compare holds one message's record against the bytes that arrived.
