@@ -19,8 +19,8 @@ import (
 	wa "github.com/parley-messaging/parley/sandbox/whatsapp"
 )
 
-// perMonth is how many messages a brand of a simulation sends.
-const perMonth = 300
+// perMonth is how many messages a brand of a simulation sends, about.
+const perMonth = 200
 
 // TestSimulation lives a month for three seeds. SEEDS (as "4,7" or "1-20") and
 // MONTHS make it longer:
