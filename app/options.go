@@ -128,14 +128,6 @@ func (o *Options) allowed() ([]netip.Prefix, error) {
 	return out, nil
 }
 
-func (o *Options) level() slog.Level {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(o.LogLevel)); err != nil {
-		return slog.LevelInfo
-	}
-	return l
-}
-
 // Print shows every option with secrets hidden, one a line.
 func (o *Options) Print() string {
 	var b strings.Builder

@@ -198,6 +198,6 @@ func (k *checkup) providerClock(ctx context.Context, kind string, config []byte)
 		return
 	}
 	if there, err := http.ParseTime(res.Header.Get("Date")); err == nil {
-		k.skew("the provider", there.Add(500*time.Millisecond).Sub(time.Now()))
+		k.skew("the provider", time.Until(there.Add(500*time.Millisecond)))
 	}
 }

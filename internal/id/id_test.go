@@ -67,7 +67,7 @@ func TestSeeded(t *testing.T) {
 		}
 		return out
 	}
-	if make20() != make20() {
+	if first, second := make20(), make20(); first != second {
 		t.Error("the same seed gave other ids")
 	}
 }

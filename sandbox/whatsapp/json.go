@@ -76,7 +76,6 @@ func (v *value) text(key string) string {
 	return ""
 }
 
-func (v *value) is(k kind) bool { return v.kind == k }
 func (v *value) has(key string) bool {
 	return v.get(key).kind != absent
 }

@@ -232,11 +232,18 @@ func (w *writer) persist(ops []*op) error {
 	}
 }
 
+// alive asks the server for a sign of life.
+func (w *writer) alive() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), w.s.opt.Wait)
+	defer cancel()
+	return w.conn.Ping(ctx) == nil
+}
+
 // ready connects where there is no living connection.
 func (w *writer) ready() error {
 	// A server that restarted while we were idle must not cost a caller the
 	// certainty of its commit.
-	if w.conn != nil && w.stale.Load() && w.conn.PgConn().CheckConn() != nil {
+	if w.conn != nil && w.stale.Load() && !w.alive() {
 		w.drop()
 	}
 	if w.conn != nil {

@@ -50,7 +50,6 @@ type held struct {
 
 type contact struct {
 	version int64
-	raise   int64 // by how much this group raises it
 	erased  bool
 	there   bool
 }

@@ -110,11 +110,11 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Two more that the restored store will not have, and a reader past them.
-	lost, err := s.Head(ctx)
 	for range 2 {
 		err = errors.Join(err, accept(s, ws, 100))
 	}
-	if lost, err = s.Head(ctx); err != nil {
+	lost, headErr := s.Head(ctx)
+	if err = errors.Join(err, headErr); err != nil {
 		t.Fatal(err)
 	}
 	if err := Restore(ctx, copied, path, Options{Now: time.Now}); !errors.Is(err, os.ErrExist) {
