@@ -17,7 +17,7 @@ import (
 // assembly puts the parts of long messages together, as a phone does.
 type assembly struct {
 	mu    sync.Mutex
-	open  map[longKey][]string
+	open  map[longKey][]*message
 	order []longKey
 }
 
@@ -40,7 +40,7 @@ func (a *assembly) add(m *message, at time.Time) {
 	key := longKey{m.submit.Source.Addr, m.to, m.head.ref, m.head.total}
 	a.mu.Lock()
 	if a.open == nil {
-		a.open = map[longKey][]string{}
+		a.open = map[longKey][]*message{}
 	}
 	parts, ok := a.open[key]
 	if !ok {
@@ -48,12 +48,12 @@ func (a *assembly) add(m *message, at time.Time) {
 			delete(a.open, a.order[0])
 			a.order = a.order[1:]
 		}
-		parts = make([]string, m.head.total)
+		parts = make([]*message, m.head.total)
 		a.open[key] = parts
 		a.order = append(a.order, key)
 	}
-	parts[m.head.number-1] = "\x00" + m.text // marks that it came, also when empty
-	complete := !slices.Contains(parts, "")
+	parts[m.head.number-1] = m
+	complete := !slices.Contains(parts, nil)
 	if complete {
 		delete(a.open, key)
 		a.order = slices.DeleteFunc(a.order, func(k longKey) bool { return k == key })
@@ -61,9 +61,24 @@ func (a *assembly) add(m *message, at time.Time) {
 	a.mu.Unlock()
 	if complete {
 		it := m.d.Item
-		it.Text, it.At = strings.ReplaceAll(strings.Join(parts, ""), "\x00", ""), at
+		it.Text, it.At = joined(parts), at
 		m.s.parts.Fleet.Show(m.to, it)
 	}
+}
+
+// joined reads the parts of one text. Those of one coding are joined octet by
+// octet, as phones do: some senders tear a character between two parts.
+func joined(parts []*message) string {
+	var text strings.Builder
+	var octets []byte
+	for i, p := range parts {
+		octets = append(octets, p.octets...)
+		if i+1 == len(parts) || parts[i+1].submit.DataCoding != p.submit.DataCoding {
+			text.WriteString(decodeText(p.submit.DataCoding, octets))
+			octets = octets[:0]
+		}
+	}
+	return text.String()
 }
 
 // Inbound is a message a person writes.

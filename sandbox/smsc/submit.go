@@ -26,6 +26,7 @@ type message struct {
 	submit    *smpp.SubmitSM
 	submitted time.Time
 	head      header
+	octets    []byte // behind the user data header
 	text      string
 	ref       string // user_message_reference in decimal
 	to        string
@@ -96,7 +97,7 @@ func (s *Server) read(a *account, m *smpp.SubmitSM) *message {
 			msg.head = header{int(ref), int(total), int(number)}
 		}
 	}
-	msg.text = decodeText(m.DataCoding, octets)
+	msg.octets, msg.text = octets, decodeText(m.DataCoding, octets)
 	if v, ok := m.TLVs.Get(smpp.TagUserMessageReference); ok && len(v) == 2 {
 		msg.ref = strconv.Itoa(int(binary.BigEndian.Uint16(v)))
 	}
