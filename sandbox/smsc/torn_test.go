@@ -22,12 +22,12 @@ func TestTornCharacters(t *testing.T) {
 		e := f.bind(smpp.BindTransceiver, ok)
 		for i := len(test.parts) - 1; i >= 0; i-- {
 			m := submit("33612345678", "\x05\x00\x03\x09"+string(rune(len(test.parts)))+string(rune(i+1))+test.parts[i])
-			m.ESMClass, m.DataCoding = smpp.ESMUDHI, test.coding
-			if err := e.Submit(t.Context(), m, func(smpp.Response, error) {}); err != nil {
+			m.ESMClass, m.DataCoding, m.RegisteredDelivery = smpp.ESMUDHI, test.coding, 0
+			if _, err := e.SubmitWait(t.Context(), m); err != nil {
 				t.Fatal(err)
 			}
-			f.next(e)
 		}
+		f.server.Settle()
 		if in := f.fleet.Inbox("33612345678"); len(in) != 1 || in[0].Text != test.want {
 			t.Errorf("the phone shows %+v, want %q", in, test.want)
 		}
