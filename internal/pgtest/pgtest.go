@@ -99,7 +99,10 @@ func New() (*Server, error) {
 func binaries() (string, error) {
 	if path, err := exec.LookPath("postgres"); err == nil {
 		if _, err := exec.LookPath("initdb"); err == nil {
-			return filepath.Dir(path), nil
+			// Links in PATH may be to some of the programs only.
+			if path, err = filepath.EvalSymlinks(path); err == nil {
+				return filepath.Dir(path), nil
+			}
 		}
 	}
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
@@ -120,9 +123,18 @@ func binaries() (string, error) {
 	return filepath.Dir(newest), nil
 }
 
-// prepare makes the cluster. PostgreSQL refuses to run as root, so root hands
-// the directory to the user that Debian's package made.
+// prepare makes the cluster.
 func (s *Server) prepare() error {
+	if err := s.stand(); err != nil {
+		return err
+	}
+	// Only the making of the cluster skips fsync; the server itself keeps it.
+	return s.command("initdb", "-D", s.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+}
+
+// stand finds a user and a port for the server. PostgreSQL refuses to run as
+// root, so root hands the directory to the user that Debian's package made.
+func (s *Server) stand() error {
 	if runtime.GOOS != "windows" && os.Getuid() == 0 {
 		u, err := user.Lookup("postgres")
 		if err != nil {
@@ -141,8 +153,7 @@ func (s *Server) prepare() error {
 	}
 	s.port = listener.Addr().(*net.TCPAddr).Port
 	_ = listener.Close()
-	// Only the making of the cluster skips fsync; the server itself keeps it.
-	return s.command("initdb", "-D", s.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	return nil
 }
 
 func (s *Server) command(name string, args ...string) error {

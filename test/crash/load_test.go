@@ -145,7 +145,7 @@ func (l *load) one(k kind) {
 	body := k.body("message for " + to)
 	body["to"] = "+" + to
 	var a struct{ ID string }
-	if l.insist("/v1/messages", body, &a) {
+	if l.insist("/v1/messages", l.key(), body, &a) {
 		l.keep(promise{a.ID, to, k.name, k.purpose, k.steps})
 	}
 }
@@ -159,14 +159,24 @@ func (l *load) batch(k kind) {
 		items = append(items, map[string]any{"to": "+" + n})
 	}
 	body := map[string]any{"purpose": k.purpose, "content": map[string]any{"text": "offer " + to[0]}, "route": []any{map[string]any{"channel": "sms"}}, "messages": items}
-	var a struct {
+	type verdicts struct {
 		Data []struct {
 			ID    string
-			Error json.RawMessage
+			Error *struct{ Status int }
 		}
 	}
-	if !l.insist("/v1/messages/batch", body, &a) {
-		return
+	var a verdicts
+	key := l.key()
+	for again := true; again; {
+		a = verdicts{}
+		if !l.insist("/v1/messages/batch", key, body, &a) {
+			return
+		}
+		// An item may be told to come again: the same key repeats no other.
+		again = false
+		for _, d := range a.Data {
+			again = again || d.Error != nil && d.Error.Status == http.StatusServiceUnavailable
+		}
 	}
 	if len(a.Data) != len(to) {
 		l.t.Errorf("a batch of %d was answered with %d verdicts", len(to), len(a.Data))
@@ -174,12 +184,15 @@ func (l *load) batch(k kind) {
 	}
 	for i, d := range a.Data {
 		if d.ID == "" {
-			l.t.Errorf("an item of a batch was refused: %s", d.Error)
+			l.t.Errorf("an item of a batch was refused: %+v", d.Error)
 			continue
 		}
 		l.keep(promise{d.ID, to[i], k.name, k.purpose, k.steps})
 	}
 }
+
+// key makes an idempotency key.
+func (l *load) key() string { return fmt.Sprintf("key-%d-%d", l.number.Add(1), time.Now().UnixNano()) }
 
 func (l *load) keep(p promise) {
 	l.mu.Lock()
@@ -189,13 +202,12 @@ func (l *load) keep(p promise) {
 
 // insist sends a request under one key until it is taken: what a good client
 // does when the connection breaks or the answer is 503.
-func (l *load) insist(path string, body map[string]any, out any) bool {
+func (l *load) insist(path, key string, body map[string]any, out any) bool {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		l.t.Error(err)
 		return false
 	}
-	key := fmt.Sprintf("key-%d-%d", l.number.Add(1), time.Now().UnixNano())
 	for deadline := time.Now().Add(2 * time.Minute); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		status, err := l.node().Call(ctx, "POST", path, raw, out, "Idempotency-Key", key)
