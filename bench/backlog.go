@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,7 +13,8 @@ import (
 const (
 	// codeEvery is the pause between two one-time codes while a backlog drains.
 	codeEvery = 50 * time.Millisecond
-	// besideFor is how long single requests are measured beside a full queue.
+	// besideFor is how long single requests are measured beside a full queue
+	// where no duration is given.
 	besideFor = 5 * time.Second
 )
 
@@ -32,7 +34,7 @@ func (r *run) backlog(ctx context.Context) (*BacklogResult, error) {
 		return nil, err
 	}
 	beside := r.load("accepting beside the backlog", 1, r.o.Concurrency)
-	beside.span = besideFor
+	beside.span = cmp.Or(r.o.Duration, besideFor)
 	single, err := beside.run(ctx)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 		{"batches", bench.Options{Channel: "sms", Batch: 100, Webhook: 1}},
 		{"without receipts", bench.Options{Channel: "sms", Batch: 1, NoReceipts: true}},
 		{"whatsapp", bench.Options{Channel: "whatsapp", Batch: 10, Webhook: 100}},
-		{"a backlog", bench.Options{Channel: "sms", Batch: 10, Backlog: 2000, Webhook: 100}},
+		{"a backlog", bench.Options{Channel: "sms", Batch: 10, Backlog: 2000, Duration: 200 * time.Millisecond, Webhook: 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := c.o

@@ -251,7 +251,7 @@ func (t *tally) percentile(p float64) float64 {
 	if len(t.waits) == 0 {
 		return 0
 	}
-	i := int(math.Ceil(p*float64(len(t.waits))/100 - 1e-9)) - 1
+	i := int(math.Ceil(p*float64(len(t.waits))/100-1e-9)) - 1
 	return round(float64(t.waits[min(max(i, 0), len(t.waits)-1)])/1000, 3)
 }
 
