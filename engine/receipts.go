@@ -107,8 +107,7 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 		act: func(t *turn) {
 			d := t.r.d
 			if t.r.ws != a.ws || w.Step >= len(d.Steps) || w.Attempt >= len(d.Steps[w.Step].Attempts) {
-				if !looked {
-					// Another node may have made the attempt since we last looked.
+				if !looked { // another node may have made the attempt meanwhile
 					looked, t.stale = true, true
 					return
 				}
@@ -127,10 +126,7 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 				}
 			}
 			t.moved(flow.Receipt(&e.policy, d, w, part, r, t.now))
-			t.after(func() {
-				crashpoint.At(crashpoint.Receipt)
-				done(nil)
-			})
+			t.after(func() { crashpoint.At(crashpoint.Receipt); done(nil) })
 		},
 		gone: func() { done(nil) },
 	})
