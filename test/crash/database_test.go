@@ -152,12 +152,12 @@ func TestDatabaseBehindABadNetwork(t *testing.T) {
 	y.flows()
 	for range 15 {
 		p.cut()
-		time.Sleep(200 * time.Millisecond) // as long as a connection lives
+		<-time.After(200 * time.Millisecond) // as long as a connection lives
 	}
 	p.set(50*time.Millisecond, false)
-	time.Sleep(3 * time.Second) // as long as the network is slow
+	<-time.After(3 * time.Second) // as long as the network is slow
 	p.set(0, true)
-	time.Sleep(4 * time.Second) // as long as it swallows everything
+	<-time.After(4 * time.Second) // as long as it swallows everything
 	p.set(0, false)
 	p.cut()
 	t.Logf("took messages again after %s", y.recovers(30*time.Second))
@@ -238,7 +238,7 @@ func (p *proxy) pipe(from, to net.Conn) {
 		if hole {
 			continue // a connection that lost bytes is of no use: cut ends it
 		}
-		time.Sleep(delay)
+		<-time.After(delay)
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}

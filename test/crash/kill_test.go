@@ -160,7 +160,7 @@ func drain(t *testing.T, n *rig.Node, w *rig.World) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d messages do not come to an end, the sandbox has %+v left to tell; the first: %+v", len(open), s, open[:min(3, len(open))])
 		}
-		time.Sleep(100 * time.Millisecond) // between two looks
+		<-time.After(100 * time.Millisecond) // between two looks
 	}
 }
 
@@ -185,7 +185,7 @@ func settle(t *testing.T, n *rig.Node) {
 		if time.Now().After(deadline) {
 			t.Fatalf("something stays in flight for ever: %+v", last)
 		}
-		time.Sleep(100 * time.Millisecond) // between two looks
+		<-time.After(100 * time.Millisecond) // between two looks
 	}
 }
 

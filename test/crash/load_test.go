@@ -226,7 +226,7 @@ func (l *load) insist(path, key string, body map[string]any, out any) bool {
 			return false
 		}
 		l.retries.Add(1)
-		time.Sleep(10 * time.Millisecond) // a client's own pause before it tries again
+		<-time.After(10 * time.Millisecond) // a client's own pause before it tries again
 	}
 }
 
