@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"encoding/json"
 	"errors"
 	"os"
@@ -37,11 +38,13 @@ func TestRun(t *testing.T) {
 		{"without receipts", bench.Options{Channel: "sms", Batch: 1, NoReceipts: true}},
 		{"whatsapp", bench.Options{Channel: "whatsapp", Batch: 10, Webhook: 100}},
 		{"a backlog", bench.Options{Channel: "sms", Batch: 10, Backlog: 2000, Duration: 200 * time.Millisecond, Webhook: 100}},
+		{"two nodes", bench.Options{Store: "postgres", Nodes: 2, Channel: "sms", Batch: 1, Webhook: 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := c.o
 			o.Program, o.Dir, o.Now = path, t.TempDir(), time.Now
-			o.Store, o.Concurrency, o.Nodes, o.Messages, o.Recipients, o.Binds, o.Window = "sqlite", 4, 1, 500, 100, 1, 100
+			o.Store, o.Nodes = stdcmp.Or(o.Store, "sqlite"), max(o.Nodes, 1)
+			o.Concurrency, o.Messages, o.Recipients, o.Binds, o.Window = 4, 500, 100, 1, 100
 			res, err := bench.Run(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)

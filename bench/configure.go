@@ -107,7 +107,7 @@ func (r *run) account(i int) (config map[string]any, address string, err error) 
 		receipts = "none"
 	}
 	return map[string]any{
-		"receipts": receipts, "host": host, "port": n, "system_id": smsc.DefaultSystemID, "password": smsc.DefaultPassword, "binds": r.o.Binds, "window": r.o.Window,
+		"receipts": receipts, "host": host, "port": n, "system_id": smppAccount(i), "password": smsc.DefaultPassword, "binds": r.o.Binds, "window": r.o.Window,
 	}, strconv.Itoa(38100 + i), err
 }
 

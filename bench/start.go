@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/parley-messaging/parley/internal/pgtest"
+	"github.com/parley-messaging/parley/sandbox/smsc"
 )
 
 // A database is the PostgreSQL under measurement.
@@ -90,12 +91,27 @@ func (r *run) startSandbox(ctx context.Context) error {
 		return err
 	}
 	r.whatsapp, r.smpp, r.control = "http://"+ports[0], ports[1], "http://"+ports[2]
-	r.sandbox, err = r.spawn("sandbox", "sandbox", "start", "--whatsapp", ports[0], "--smpp", ports[1], "--control", ports[2],
-		"--no-auto-read", "--log-level", "error", "--log-format", "json")
+	args := []string{
+		"sandbox", "start", "--whatsapp", ports[0], "--smpp", ports[1], "--control", ports[2],
+		"--no-auto-read", "--log-level", "error", "--log-format", "json",
+	}
+	for i := range max(r.o.Nodes, 1) {
+		args = append(args, "--account", smppAccount(i)+":"+smsc.DefaultPassword)
+	}
+	r.sandbox, err = r.spawn("sandbox", args...)
 	if err != nil {
 		return err
 	}
 	return r.answers(ctx, r.sandbox, r.control+"/stats")
+}
+
+// smppAccount is the system id of a node's connector: an SMSC gives receipts
+// to any link of the account that sent, so each connector has its own.
+func smppAccount(i int) string {
+	if i == 0 {
+		return smsc.DefaultSystemID
+	}
+	return smsc.DefaultSystemID + strconv.Itoa(i+1)
 }
 
 // answers waits until a child answers a URL with 200.
