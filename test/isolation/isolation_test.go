@@ -70,11 +70,12 @@ type tenant struct {
 	phone                                                  string
 	workspace, contact, identity, message, connector       string
 	sender, template, webhook, apiKey, event, spareContact string
+	media                                                  string
 }
 
 // secrets are strings nobody else may ever see.
 func (x *tenant) secrets() []string {
-	return []string{x.name, x.phone, x.workspace, x.contact, x.identity, x.message, x.connector, x.sender, x.template, x.webhook, x.apiKey, x.event, x.spareContact}
+	return []string{x.name, x.phone, x.workspace, x.contact, x.identity, x.message, x.connector, x.sender, x.template, x.webhook, x.apiKey, x.event, x.spareContact, x.media}
 }
 
 // sparePhone is the number of their other person, whom both tenants know.
@@ -114,6 +115,8 @@ func settle(t *testing.T, a *app.App, name, phone string) *tenant {
 		"to": phone, "purpose": "utility", "content": map[string]any{"text": name + " text"}, "route": []any{map[string]any{"channel": "sms"}},
 		"send_at": time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339),
 	})
+	x.Must(t, "POST", "/v1/media?filename="+name+".pdf&contact="+x.contact, []byte("%PDF-1.4 of "+name), &made, "Content-Type", "application/pdf")
+	x.media = made.ID
 	var log struct{ Data []struct{ ID string } }
 	x.Must(t, "GET", "/v1/events?limit=1", nil, &log)
 	x.event = log.Data[0].ID
@@ -127,7 +130,7 @@ func (x *tenant) state(t *testing.T) map[string]any {
 	for _, path := range []string{
 		"/v1/me", "/v1/connectors", "/v1/senders", "/v1/templates", "/v1/contacts", "/v1/contacts/" + x.contact, "/v1/contacts/" + x.spareContact,
 		"/v1/contacts/" + x.contact + "/suppressions", "/v1/contacts/" + x.spareContact + "/suppressions", "/v1/conversations", "/v1/conversations/" + x.contact, "/v1/windows?contact=" + x.contact,
-		"/v1/messages", "/v1/messages/" + x.message, "/v1/settings", "/v1/usage?from=2026-11-01T00:00:00Z&to=2027-11-01T00:00:00Z", "/v1/webhooks", "/v1/webhooks/" + x.webhook + "/deliveries", "/v1/events?limit=200",
+		"/v1/messages", "/v1/messages/" + x.message, "/v1/media/" + x.media, "/v1/settings", "/v1/usage?from=2026-11-01T00:00:00Z&to=2027-11-01T00:00:00Z", "/v1/webhooks", "/v1/webhooks/" + x.webhook + "/deliveries", "/v1/events?limit=200",
 	} {
 		var v any
 		x.Must(t, "GET", path, nil, &v)
@@ -215,7 +218,9 @@ func (y try) make(t *testing.T, o *operation, mine, theirs *tenant) {
 	}
 	var body io.Reader
 	sent := path
-	if y.body != nil {
+	if y.raw != "" {
+		body = strings.NewReader(y.raw)
+	} else if y.body != nil {
 		raw, err := json.Marshal(y.body)
 		if err != nil {
 			t.Fatal(err)
@@ -235,7 +240,10 @@ func (y try) make(t *testing.T, o *operation, mine, theirs *tenant) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+mine.Key)
-	if body != nil {
+	switch {
+	case y.raw != "":
+		req.Header.Set("Content-Type", "application/pdf")
+	case body != nil:
 		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := http.DefaultClient.Do(req)

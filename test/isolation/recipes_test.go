@@ -10,6 +10,7 @@ type try struct {
 	path  map[string]string
 	query url.Values
 	body  map[string]any
+	raw   string                             // a file, in place of body
 	judge func(status int, body []byte) bool // nil = refused
 }
 
@@ -61,10 +62,11 @@ func connector(x *tenant) string { return x.connector }
 func sender(x *tenant) string    { return x.sender }
 func template(x *tenant) string  { return x.template }
 func webhook(x *tenant) string   { return x.webhook }
+func media(x *tenant) string     { return x.media }
 func apiKey(x *tenant) string    { return x.apiKey }
 
 // sends are all places of a message where another's id may stand. The first
-// two name what the message needs; a thread that is not there is no thread, and
+// three name what the message needs; a thread that is not there is no thread, and
 // the message goes out of it.
 func sends(mine, theirs *tenant, judge, ignored func(int, []byte) bool) []try {
 	base := func(change map[string]any) map[string]any {
@@ -77,6 +79,7 @@ func sends(mine, theirs *tenant, judge, ignored func(int, []byte) bool) []try {
 	return []try{
 		{body: base(map[string]any{"to": map[string]any{"contact": theirs.contact}}), judge: judge},
 		{body: base(map[string]any{"route": []any{map[string]any{"channel": "sms", "sender": theirs.sender}}}), judge: judge},
+		{body: base(map[string]any{"content": map[string]any{"text": "x", "media": []any{map[string]any{"type": "document", "id": theirs.media}}}}), judge: judge},
 		{body: base(map[string]any{"to": map[string]any{"channel": "phone", "id": mine.phone, "sender": theirs.sender}}), judge: ignored},
 		{body: base(map[string]any{"reply_to": theirs.message}), judge: ignored},
 	}
@@ -125,8 +128,14 @@ var recipes = map[string]recipe{
 	"addIdentity":      byID(contact, map[string]any{"channel": "phone", "address": "+33612121212"}),
 	"listSuppressions": byID(contact, nil),
 	"addSuppression":   byID(contact, map[string]any{"scope": "marketing", "reason": "stolen"}),
-	"getMessage":       byID(message, nil),
-	"cancelMessage":    byID(message, nil),
+	"getMedia":         byID(media, nil),
+	"downloadMedia":    byID(media, nil),
+	"deleteMedia":      byID(media, nil),
+	"uploadMedia": func(_, theirs *tenant) []try {
+		return []try{{query: url.Values{"contact": {theirs.contact}}, raw: "%PDF-1.4 stolen", judge: unprocessable}}
+	},
+	"getMessage":    byID(message, nil),
+	"cancelMessage": byID(message, nil),
 
 	"updateSender": func(mine, theirs *tenant) []try {
 		return []try{
@@ -189,11 +198,11 @@ var recipes = map[string]recipe{
 	"previewMessage": func(mine, theirs *tenant) []try { return sends(mine, theirs, unprocessable, harmless) },
 	"sendBatch": func(mine, theirs *tenant) []try {
 		list := sends(mine, theirs, noneTaken, harmless)
-		for _, s := range list[:3] { // the last stands in no batch
+		for _, s := range list[:4] { // the last stands in no batch
 			s.body["messages"] = []any{map[string]any{"to": s.body["to"]}}
 			delete(s.body, "to")
 		}
-		return list[:3]
+		return list[:4]
 	},
 }
 
