@@ -47,7 +47,7 @@ type KannelResult struct {
 }
 
 // ErrNoKannel says what to install.
-var ErrNoKannel = errors.New("a Kannel is not installed; run: sudo apt-get install -y --no-install-recommends kannel")
+var ErrNoKannel = errors.New("no Kannel is installed; run: sudo apt-get install -y --no-install-recommends kannel")
 
 // kannelConf is Kannel's configuration: its defaults, with the window and the
 // queue that Parley gets too.
@@ -272,7 +272,7 @@ func (k *kannel) load(ctx context.Context, phase string, n int64) (*tally, int64
 						break
 					}
 					if a.status != 503 {
-						cancel(fmt.Errorf("a Kannel answered %d: %s", a.status, a.body))
+						cancel(fmt.Errorf("its answer was %d: %s", a.status, a.body))
 						return
 					}
 					refused.Add(1)
