@@ -15,7 +15,7 @@ SOURCES  = find . -name '*.go' -not -path '*/node_modules/*' -not -path '*/testd
 .NOTPARALLEL:
 
 .PHONY: help setup setup-test build run demo test check format-check vet staticcheck modules licences links \
-        unit fuzz-short fmt lint fuzz crash simulate bench clean
+        unit fuzz-short fmt lint fuzz crash soak simulate bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
