@@ -86,6 +86,9 @@ fuzz: ## fuzz every target, each for FUZZ seconds (60)
 crash: setup-test test/crash ## kill the program at its worst moments, KILLS times per store (200)
 	CRASH_KILLS=$(or $(KILLS),200) go test -count=1 -v -timeout 60m ./test/crash/...
 
+soak: ## send SOAK random messages (1000000) through the channels, with faults
+	PARLEY_SOAK=$(or $(SOAK),1000000) go test -count=1 -v -timeout 2h ./test/soak
+
 simulate: ## MONTHS (12) of traffic in virtual time for each of SEEDS (1-10, or 7, or 4,9)
 	SEEDS=$(or $(SEEDS),1-10) MONTHS=$(or $(MONTHS),12) go test -count=1 -timeout 6h -v -run TestSimulation ./test/simulate
 

@@ -57,4 +57,5 @@ type MediaAbility struct {
 	MIME    []string
 	Caption int // characters
 	Note    string
+	Source  string // page and date of the limits
 }

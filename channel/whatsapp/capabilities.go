@@ -8,6 +8,8 @@ import (
 // source of the limits below.
 const source = "developers.facebook.com, Cloud API messages reference, November 2026"
 
+const mediaSource = "developers.facebook.com, Cloud API media reference, November 2026"
+
 // Capabilities gives what WhatsApp shows (wire 2.3, 2.4). Where Meta's guide
 // and its specification disagree, the smaller limit is taken.
 func Capabilities() channel.Capabilities {
@@ -23,12 +25,12 @@ func Capabilities() channel.Capabilities {
 			Note: "only below buttons and lists; else it becomes the last line",
 		},
 		Media: map[message.MediaType]channel.MediaAbility{
-			message.Image:    {Level: channel.Full, Bytes: 5 << 20, MIME: []string{"image/jpeg", "image/png"}, Caption: 1024, Note: "8 bit, RGB or RGBA"},
-			message.Video:    {Level: channel.Full, Bytes: 16 << 20, MIME: []string{"video/mp4", "video/3gpp"}, Caption: 1024, Note: "H.264 with AAC"},
-			message.Audio:    {Level: channel.Full, Bytes: 16 << 20, MIME: []string{"audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"}, Note: "ogg: opus, mono"},
-			message.Voice:    {Level: channel.Full, Bytes: 16 << 20, MIME: []string{"audio/ogg"}, Note: "opus, mono"},
-			message.Document: {Level: channel.Full, Bytes: 100 << 20, Caption: 1024, Note: "any type; text, PDF and Office files are listed"},
-			message.Sticker:  {Level: channel.Full, Bytes: 500 << 10, MIME: []string{"image/webp"}, Note: "static ones 100 KB"},
+			message.Image:    {Level: channel.Full, Bytes: 5 << 20, MIME: []string{"image/jpeg", "image/png"}, Caption: 1024, Note: "8 bit, RGB or RGBA", Source: mediaSource},
+			message.Video:    {Level: channel.Full, Bytes: 16 << 20, MIME: []string{"video/mp4", "video/3gpp"}, Caption: 1024, Note: "H.264 with AAC", Source: mediaSource},
+			message.Audio:    {Level: channel.Full, Bytes: 16 << 20, MIME: []string{"audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"}, Note: "ogg: opus, mono", Source: mediaSource},
+			message.Voice:    {Level: channel.Full, Bytes: 16 << 20, MIME: []string{"audio/ogg"}, Note: "opus, mono", Source: mediaSource},
+			message.Document: {Level: channel.Full, Bytes: 100 << 20, Caption: 1024, Note: "any type; text, PDF and Office files are listed", Source: mediaSource},
+			message.Sticker:  {Level: channel.Full, Bytes: 500 << 10, MIME: []string{"image/webp"}, Note: "static ones 100 KB", Source: mediaSource},
 		},
 		MediaMax:  1,
 		Replies:   channel.Ability{Level: channel.Full, Max: 3, Title: 20, Text: 1024, Payload: 256, Media: above, Source: source},

@@ -81,6 +81,7 @@ var rooms = map[string]room{
 	"bench":   {may: []string{"message", "sandbox/", "internal/pgtest"}, never: map[string]string{"engine": "it measures from outside, as a client and a provider see it"}, because: "it measures the program from outside"},
 	"scripts": {because: "tools of the build stand outside the house"},
 
+	"scripts/channels":     {may: []string{"message", "channel", "channel/"}, because: "it writes what the channels say of themselves"},
 	"scripts/kannel-bench": {may: []string{"bench", "sandbox/", "smpp/"}, because: "it measures a peer with the very load and sink that measure us"},
 	"app":                  {may: []string{"*"}, never: map[string]string{"cmd/": "the wiring does not know who starts it"}},
 	"cmd":                  {may: []string{"*"}},

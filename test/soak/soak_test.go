@@ -112,8 +112,17 @@ func faults(ch fault.Channel) []fault.Fault {
 		throttled.Code = 0x58
 	}
 	return []fault.Fault{
-		throttled, throttled, {Kind: fault.ErrorBefore}, {Kind: fault.ErrorBefore}, {Kind: fault.Duplicate}, {Kind: fault.Reorder},
-		{Kind: fault.ReceiptFirst}, {Kind: fault.ErrorAfter}, {Kind: fault.Garbage}, {Kind: fault.Cut}, {Kind: fault.Drop}, {Kind: fault.Hang},
+		throttled, throttled,
+		{Kind: fault.ErrorBefore},
+		{Kind: fault.ErrorBefore},
+		{Kind: fault.Duplicate},
+		{Kind: fault.Reorder},
+		{Kind: fault.ReceiptFirst},
+		{Kind: fault.ErrorAfter},
+		{Kind: fault.Garbage},
+		{Kind: fault.Cut},
+		{Kind: fault.Drop},
+		{Kind: fault.Hang},
 	}
 }
 
