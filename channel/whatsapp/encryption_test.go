@@ -91,6 +91,7 @@ func TestPayloadEncryption(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	p.server.Settle()
 	inbox := p.fleet.Inbox(person)
 	if len(inbox) != 9 || inbox[8].Text != "un mot secret 🤫" {
 		t.Errorf("the phone shows %+v", inbox)

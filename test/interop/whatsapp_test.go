@@ -178,6 +178,7 @@ func TestJose(t *testing.T) {
 				t.Errorf("%s: %+v", enc, a)
 			}
 		}
+		s.Settle()
 		if in := s.Handsets.Inbox(person); len(in) != 2 || in[1].Text != "secret 🤫" {
 			t.Errorf("the phone shows %+v", in)
 		}
