@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/journal"
@@ -122,8 +123,11 @@ func (w *world) compare(s *sent, d *message.Delivery, taken []journal.Entry) {
 		w.t.Helper()
 		w.t.Errorf("seed %d: %s (%s, magic %q, %s): %s\n\tour record: %s (%s), %s\n\tthe provider's: %s",
 			w.seed, s.token, s.id, s.magic, s.purpose, what, d.State, d.Reason, story(d), fates(taken))
-		near, _, _ := w.sandbox.Journal.After(0, 40, func(e *journal.Entry) bool { return e.To == s.to && s.magic != "" })
+		near, _, _ := w.sandbox.Journal.After(0, 1000, func(e *journal.Entry) bool { return e.To == s.to })
 		for _, e := range near {
+			if e.Time.Sub(s.at).Abs() > 72*time.Hour {
+				continue
+			}
 			w.t.Logf("\tto that number: %+v", e)
 		}
 	}
@@ -143,6 +147,9 @@ func (w *world) compare(s *sent, d *message.Delivery, taken []journal.Entry) {
 	for _, e := range taken {
 		ch := message.Channel(e.Channel)
 		copies[ch]++
+		if s.purpose == message.Marketing && w.refusing(s.to, e.Channel, e.Time) {
+			complain("marketing left after STOP")
+		}
 		if e.Fate == "delivered" || e.Fate == "read" {
 			reached[ch]++
 			came = true
@@ -167,9 +174,41 @@ func (w *world) compare(s *sent, d *message.Delivery, taken []journal.Entry) {
 	if s.purpose == message.Marketing && s.magic != "12" && (reached[message.WhatsApp] > 1 || reached[message.SMS] > 1) {
 		complain("marketing arrived twice")
 	}
-	if came && !success && !withheld[s.magic] && !(untold[s.magic] && reached[message.WhatsApp] == 0) {
+	if came && !success && !withheld[s.magic] && !(reached[message.WhatsApp] == 0 && (untold[s.magic] || w.twin(s, d))) {
 		complain("it arrived, and we do not know")
 	}
+}
+
+// twin reports whether another attempt to the same number went unanswered at
+// about the time of one of this message's: then no receipt without a known id
+// fits exactly one of them, and none is believed.
+func (w *world) twin(s *sent, d *message.Delivery) bool {
+	for _, mine := range unanswered(d) {
+		for _, other := range w.sent {
+			if other == s || other.to != s.to {
+				continue
+			}
+			for _, theirs := range unanswered(w.stored(other.id).Delivery) {
+				if mine.Sub(theirs).Abs() < 25*time.Hour {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// unanswered gives when the attempts by SMS began of which the provider's id
+// was not told.
+func unanswered(d *message.Delivery) (list []time.Time) {
+	for i := range d.Steps {
+		for j := range d.Steps[i].Attempts {
+			if a := &d.Steps[i].Attempts[j]; d.Steps[i].Channel == message.SMS && (a.Outcome == message.Uncertain || a.Inferred) {
+				list = append(list, a.StartedAt)
+			}
+		}
+	}
+	return list
 }
 
 func story(d *message.Delivery) string {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -130,6 +132,35 @@ type node struct {
 	store  *mortal
 	rooms  *workspace.Registry
 	engine *engine.Engine
+
+	mu    sync.Mutex
+	wires []net.Conn
+}
+
+// dial connects the node to the network, until it is cut off.
+func (n *node) dial(to *network) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, kind, address string) (net.Conn, error) {
+		if n.store.dead.Load() {
+			return nil, errDead
+		}
+		c, err := to.dial(ctx, kind, address)
+		if err == nil {
+			n.mu.Lock()
+			n.wires = append(n.wires, c)
+			n.mu.Unlock()
+		}
+		return c, err
+	}
+}
+
+// cut closes every connection: the dead tell nobody anything.
+func (n *node) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.wires {
+		_ = c.Close() // the engine may have closed it
+	}
+	n.wires = nil
 }
 
 // open starts a life. The first makes the file.
@@ -152,7 +183,7 @@ func (w *world) open() {
 	n.engine, err = engine.New(engine.Options{
 		Store: n.store, Workspaces: n.rooms, People: people, Rules: set, Phones: rules.NewPhones(rules.PhoneOptions{Sandbox: true}), Prices: prices,
 		Types: []channel.Type{whatsapp.Type, sms.Type}, IDs: w.ids, Now: w.now, Log: w.log, Node: "alone",
-		Env: channel.Env{Now: w.now, Log: w.log, Dial: w.net.dial},
+		Env: channel.Env{Now: w.now, Log: w.log, Dial: n.dial(&w.net)},
 	})
 	w.must(err)
 	if w.ws.IsZero() {
@@ -167,6 +198,7 @@ func (w *world) close(kill bool) {
 	w.t.Helper()
 	n := w.live.Load()
 	if kill {
+		n.cut()
 		n.store.dead.Store(true)
 	}
 	w.live.Store(nil)

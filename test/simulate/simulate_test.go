@@ -165,6 +165,7 @@ func (w *world) send() {
 		r.Route = []engine.RouteStep{{Channel: message.SMS}}
 	}
 	now := w.now()
+	s.at = now
 	if w.random.IntN(10) == 0 {
 		r.SendAt = now.Add(w.span(48 * time.Hour))
 	}
@@ -191,16 +192,40 @@ func (w *world) accept(s *sent, r *engine.Request) {
 
 // reply makes a person write, where their phone lets them.
 func (w *world) reply(text string) {
-	who := w.person()
+	who, ch := w.person(), message.SMS
 	var err error
 	if w.random.IntN(2) == 0 {
+		ch = message.WhatsApp
 		_, err = w.sandbox.WhatsApp.Write(wa.Inbound{From: who, To: wa.DefaultNumber, Text: text})
 	} else {
 		_, err = w.sandbox.SMSC.Write(smsc.Inbound{From: who, To: shortCode, Text: text})
 	}
-	if err == nil {
-		w.wrote++
+	if err != nil {
+		return
 	}
+	w.wrote++
+	w.settle()
+	b, err := w.live.Load().store.Books(w.ctx, w.ws)
+	w.must(err)
+	if text != "STOP" && text != "START" || b.Received != int64(w.wrote) {
+		return // or the node has not heard of it yet
+	}
+	key := who + " " + string(ch)
+	if said := w.said[key]; len(said)%2 == 0 == (text == "STOP") {
+		w.said[key] = append(said, w.sandbox.Clock.Now())
+	}
+}
+
+// refusing reports whether a person had said STOP on a channel, and not START,
+// at a time.
+func (w *world) refusing(who, ch string, at time.Time) bool {
+	stopped := false
+	for _, t := range w.said[who+" "+ch] {
+		if t.Before(at) {
+			stopped = !stopped
+		}
+	}
+	return stopped
 }
 
 // fiddle changes somebody's phone.

@@ -46,7 +46,8 @@ type world struct {
 	sent    []*sent
 	unsure  int // requests whose answer the node's death took away
 	refused map[string]int
-	wrote   int // inbound messages
+	wrote   int                    // inbound messages
+	said    map[string][]time.Time // when the node had heard STOP, then START, then STOP …, by person and channel
 	deaths  int
 	stops   int
 	steps   int
@@ -58,7 +59,8 @@ type sent struct {
 	id      message.MessageID
 	token   string
 	to      string
-	magic   string // code of the magic recipient; "" = an ordinary person
+	at      time.Time // when we asked
+	magic   string    // code of the magic recipient; "" = an ordinary person
 	purpose message.Purpose
 }
 
@@ -69,7 +71,7 @@ var epoch = time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
 
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
-	w := &world{t: t, ctx: context.WithoutCancel(t.Context()), seed: seed, random: rand.New(rand.NewPCG(seed, 7)), log: quiet(), dir: t.TempDir(), refused: make(map[string]int)}
+	w := &world{t: t, ctx: context.WithoutCancel(t.Context()), seed: seed, random: rand.New(rand.NewPCG(seed, 7)), log: quiet(), dir: t.TempDir(), refused: make(map[string]int), said: make(map[string][]time.Time)}
 	source := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16)})
 	w.ids = id.NewSeeded(source.Read)
 	began := time.Now()
