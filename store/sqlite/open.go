@@ -125,7 +125,7 @@ func openReader(path string) (*conn, error) {
 		return nil, err
 	}
 	c.c.SetBusyTimeout(busyTimeout)
-	for _, setting := range []string{"query_only = ON", "cache_size = -4096", "temp_store = MEMORY", "trusted_schema = OFF"} {
+	for _, setting := range []string{"query_only = ON", "cache_size = -1024", "temp_store = MEMORY", "trusted_schema = OFF"} {
 		if err := c.set(setting); err != nil {
 			return nil, errors.Join(fmt.Errorf("PRAGMA %s: %w", setting, err), c.close())
 		}

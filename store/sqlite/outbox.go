@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/parley-messaging/parley/message"
@@ -34,19 +35,24 @@ func (w *writer) accept(a *store.Acceptance) (store.AcceptResult, error) {
 	if err != nil {
 		return store.AcceptResult{}, err
 	}
-	if a.Idempotency != nil {
-		r, err := w.replay(workspace, a.Idempotency)
-		if err != nil || r.Verdict != store.Missing {
-			return r, err
+	if k := a.Idempotency; k != nil {
+		// Written first and looked up only when it is not new: nearly every key
+		// is. A verdict below takes it back.
+		fresh, err := w.claimKey(workspace, k, m.ID)
+		if err != nil {
+			return store.AcceptResult{}, err
+		}
+		if !fresh {
+			return w.c.recall(workspace, k.Key, k.Body, k.Created)
 		}
 	}
 	who, verdict, err := w.person(workspace, m.Contact, a.NewContact)
 	if err != nil || verdict != store.Done {
-		return store.AcceptResult{Verdict: verdict}, err
+		return store.AcceptResult{Verdict: verdict}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
 	}
 	there, err := w.exists(workspace, m.ID)
 	if err != nil || there {
-		return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, err
+		return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
 	}
 	if a.NewContact != nil {
 		if who, err = w.createContact(workspace, a.NewContact); err != nil {
@@ -59,21 +65,26 @@ func (w *writer) accept(a *store.Acceptance) (store.AcceptResult, error) {
 	if err := w.insertDelivery(workspace, a); err != nil {
 		return store.AcceptResult{}, err
 	}
-	if k := a.Idempotency; k != nil {
-		err := w.c.q(`INSERT INTO idempotency (workspace, key, body, message, day, expires_at, answer) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET body = excluded.body, message = excluded.message, day = excluded.day,
-				expires_at = excluded.expires_at, answer = excluded.answer`).
-			int(workspace).key(k.Key).key(k.Body).key(m.ID).int(int64(k.Day)).time(k.Expires).blob(k.Answer).exec()
-		if err != nil {
-			return store.AcceptResult{}, err
-		}
-	}
 	return store.AcceptResult{Verdict: store.Done, Message: m.ID}, w.log(a.Events)
 }
 
-// replay answers an idempotency key used before; Missing is a new one.
-func (w *writer) replay(workspace int64, k *store.Idempotency) (store.AcceptResult, error) {
-	return w.c.recall(workspace, k.Key, k.Body, k.Created)
+// claimKey writes an idempotency key that is new or has expired; fresh is false
+// when it is in use, and nothing is written.
+func (w *writer) claimKey(workspace int64, k *store.Idempotency, m message.MessageID) (fresh bool, err error) {
+	err = w.c.q(`INSERT INTO idempotency (workspace, key, body, message, day, expires_at, answer) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET body = excluded.body, message = excluded.message, day = excluded.day,
+			expires_at = excluded.expires_at, answer = excluded.answer
+		WHERE idempotency.expires_at <= ?`).
+		int(workspace).key(k.Key).key(k.Body).key(m).int(int64(k.Day)).time(k.Expires).blob(k.Answer).int(micros(k.Created)).exec()
+	return err == nil && w.c.c.Changes() > 0, err
+}
+
+// dropKey takes back what claimKey wrote: its message was not stored.
+func (w *writer) dropKey(workspace int64, k *store.Idempotency) error {
+	if k == nil {
+		return nil
+	}
+	return w.c.q(`DELETE FROM idempotency WHERE workspace = ? AND key = ?`).int(workspace).key(k.Key).exec()
 }
 
 func (c *conn) recall(workspace int64, key, body [16]byte, now time.Time) (store.AcceptResult, error) {
