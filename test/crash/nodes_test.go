@@ -66,7 +66,7 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) any() *rig.Client {
 	i := c.turn.Add(1)
 	for range c.nodes {
-		if n := c.nodes[i%int64(len(c.nodes))]; n.Alive() && n != c.asleep.Load() {
+		if n := c.nodes[i%int64(len(c.nodes))]; n.Running() && n != c.asleep.Load() {
 			return n.API
 		}
 		i++

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -79,6 +80,7 @@ type Node struct {
 	Args  []string // of every start
 	addr  string
 	admin string
+	now   atomic.Pointer[Process]
 }
 
 // Node prepares a node that does not run yet. name is the name of its lease;
@@ -98,6 +100,14 @@ func (w *World) Node(name string, args ...string) *Node {
 func (n *Node) Start(env ...string) {
 	n.W.T.Helper()
 	n.Process = Launch(n.W.T, n.W.log("node"+n.Name), env, n.Line()...)
+	n.now.Store(n.Process)
+}
+
+// Running reports whether a life of the node goes on. Unlike the other methods
+// it may be called beside the goroutine that starts and kills the node.
+func (n *Node) Running() bool {
+	p := n.now.Load()
+	return p != nil && p.Alive()
 }
 
 // Line is the command line of the node.
