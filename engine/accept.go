@@ -90,8 +90,9 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 		items := make([]*store.Acceptance, 0, len(todo))
 		plans := make([]*prepared, 0, len(todo))
 		which := make([]int, 0, len(todo))
+		people := e.together(ctx, ws, rs, todo)
 		for _, i := range todo {
-			p, err := e.prepare(ctx, ws, rs[i])
+			p, err := e.prepare(ctx, ws, rs[i], people[i])
 			if err != nil {
 				if idemKey != "" {
 					// The same key must give the same answer, also when the world
@@ -157,7 +158,7 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 		if p.person.New != nil {
 			e.o.People.Stored(p.person)
 		}
-		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: &p.body, base: p.delivery.Version}
+		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: &p.body, base: p.delivery.Version, country: p.country}
 		if p.person.New == nil {
 			r.person = p.person
 		}
@@ -278,7 +279,7 @@ func (e *Engine) answer(p *prepared) *Answer {
 // Preview plans a request, shows each channel's rendering and the price, and
 // sends and stores nothing.
 func (e *Engine) Preview(ctx context.Context, ws message.WorkspaceID, r *Request) (*Preview, error) {
-	p, err := e.prepare(ctx, ws, r)
+	p, err := e.prepare(ctx, ws, r, nil)
 	if err != nil {
 		return nil, err
 	}

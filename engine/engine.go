@@ -73,7 +73,7 @@ type Options struct {
 	Policy     flow.Policy
 	Shards     int           // workers that own deliveries; 0 = 4
 	Cache      int           // deliveries kept in memory by each shard; 0 = 2048
-	Queue      int           // messages kept in memory by each lane; 0 = 20000
+	Queue      int           // messages kept in memory by each lane; 0 = 8000
 	LeaseFor   time.Duration // of a connector account; 0 = 6 s
 	HealthWait time.Duration // before a misconfigured connector is tried again; 0 = 60 s
 }
@@ -117,7 +117,7 @@ func New(o Options) (*Engine, error) {
 		o.Cache = 2048
 	}
 	if o.Queue <= 0 {
-		o.Queue = 20000
+		o.Queue = 8000
 	}
 	if o.LeaseFor <= 0 {
 		o.LeaseFor = 6 * time.Second

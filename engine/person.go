@@ -111,8 +111,37 @@ func (e *Engine) recipient(cfg *workspace.Config, r *Request) (recipient, error)
 	return recipient{}, &Refusal{Code: CodeBadRecipient, Field: "to", Detail: "exactly one recipient is needed", Remedy: "give a phone number, {\"contact\": …} or {\"channel\": …, \"id\": …}"}
 }
 
-// person finds or drafts who a request goes to.
-func (e *Engine) person(ctx context.Context, ws message.WorkspaceID, cfg *workspace.Config, r *Request) (*contact.Person, recipient, error) {
+// together finds or drafts everybody a batch writes to by address with one
+// read. Who is missing from its answer is looked for alone.
+func (e *Engine) together(ctx context.Context, ws message.WorkspaceID, rs []*Request, todo []int) map[int]*contact.Person {
+	if len(todo) < 2 {
+		return nil
+	}
+	cfg, err := e.o.Workspaces.Config(ctx, ws)
+	if err != nil {
+		return nil
+	}
+	which := make([]int, 0, len(todo))
+	addrs := make([]message.Address, 0, len(todo))
+	for _, i := range todo {
+		if rc, err := e.recipient(cfg, rs[i]); err == nil && rc.addr.ID != "" {
+			which, addrs = append(which, i), append(addrs, rc.addr)
+		}
+	}
+	found, err := e.o.People.Find(ctx, ws, addrs)
+	if err != nil {
+		return nil
+	}
+	people := make(map[int]*contact.Person, len(found))
+	for n, p := range found {
+		people[which[n]] = p
+	}
+	return people
+}
+
+// person finds or drafts who a request goes to. known is that person, where it
+// was found already.
+func (e *Engine) person(ctx context.Context, ws message.WorkspaceID, cfg *workspace.Config, r *Request, known *contact.Person) (*contact.Person, recipient, error) {
 	rc, err := e.recipient(cfg, r)
 	if err != nil {
 		return nil, rc, err
@@ -135,6 +164,9 @@ func (e *Engine) person(ctx context.Context, ws message.WorkspaceID, cfg *worksp
 			}
 		}
 		return p, rc, nil
+	}
+	if known != nil {
+		return known, rc, nil
 	}
 	found, err := e.o.People.Find(ctx, ws, []message.Address{rc.addr})
 	if err != nil {

@@ -36,6 +36,7 @@ type prepared struct {
 	cfg        *workspace.Config
 	person     *contact.Person
 	index      [16]byte
+	country    string
 	body       body
 	cands      []route.Candidate
 	renderings []channel.Rendering
@@ -47,7 +48,7 @@ type prepared struct {
 
 // prepare plans a request. It fails with *Refusal when the request makes no
 // sense or nothing of it may go.
-func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request) (*prepared, error) {
+func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request, known *contact.Person) (*prepared, error) {
 	cfg, err := e.o.Workspaces.Config(ctx, ws)
 	if err != nil {
 		return nil, err
@@ -57,11 +58,11 @@ func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request
 		return nil, err
 	}
 	p := &prepared{ws: ws, cfg: cfg, now: now}
-	person, rc, err := e.person(ctx, ws, cfg, r)
+	person, rc, err := e.person(ctx, ws, cfg, r, known)
 	if err != nil {
 		return nil, err
 	}
-	p.person = person
+	p.person, p.country = person, rc.country
 	if r, err = e.kept(ctx, ws, person, r); err != nil {
 		return nil, err
 	}

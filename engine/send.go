@@ -22,6 +22,9 @@ const sendTimeout = 60 * time.Second
 
 // country gives where the recipient's number belongs; "" when there is none.
 func (e *Engine) country(t *turn) string {
+	if t.r.country != "" {
+		return t.r.country
+	}
 	p, err := t.who()
 	if err != nil || p.Erased() {
 		return ""
@@ -34,6 +37,7 @@ func (e *Engine) country(t *turn) string {
 	if err != nil {
 		return ""
 	}
+	t.r.country = country
 	return country
 }
 
