@@ -29,10 +29,11 @@ func (f *fitter) actions() {
 	for _, a := range f.c.Actions {
 		counts[a.Type]++
 	}
+	apart := f.repliesApart()
 	// Where kinds do not mix, answers matter more than links.
 	keep := func(t message.ActionType) bool {
 		a := f.ability(t)
-		if a.Level != Full || a.Max > 0 && counts[t] > a.Max {
+		if a.Level != Full || a.Max > 0 && counts[t] > a.Max || t == message.Reply && !apart {
 			return false
 		}
 		return f.caps.Mixed || len(counts) == 1 || t == message.Reply ||
@@ -55,6 +56,43 @@ func (f *fitter) actions() {
 	for i := range f.c.Actions {
 		f.shorten(&f.c.Actions[i].Title, f.ability(f.c.Actions[i].Type).Title, "actions["+strconv.Itoa(i)+"].title")
 	}
+}
+
+// repliesApart reports whether the channel can tell the reply buttons apart:
+// payloads and titles, as far as they are shown, are different and not too
+// long. A payload must come back as it was, so it is never shortened.
+func (f *fitter) repliesApart() bool {
+	a := f.caps.Replies
+	payloads, titles := map[string]bool{}, map[string]bool{}
+	for _, b := range f.c.Actions {
+		if b.Type != message.Reply {
+			continue
+		}
+		id, title := payload(b.Payload, b.Title), []rune(b.Title)
+		if a.Title > 0 && len(title) > a.Title {
+			title = title[:a.Title-1]
+		}
+		if a.Payload > 0 && (utf8.RuneCountInString(id) > a.Payload || payloads[id] || titles[string(title)]) {
+			return false
+		}
+		payloads[id], titles[string(title)] = true, true
+	}
+	return true
+}
+
+// rowsApart is repliesApart for a list, whose titles may be alike.
+func (f *fitter) rowsApart(l *message.List) bool {
+	payloads := map[string]bool{}
+	for _, s := range l.Sections {
+		for _, r := range s.Rows {
+			id := payload(r.Payload, r.Title)
+			if limit := f.caps.List.Payload; limit > 0 && (utf8.RuneCountInString(id) > limit || payloads[id]) {
+				return false
+			}
+			payloads[id] = true
+		}
+	}
+	return true
 }
 
 func (f *fitter) repliesToList() {
@@ -130,7 +168,7 @@ func (f *fitter) list() {
 		rows += len(s.Rows)
 	}
 	a := f.caps.List
-	if a.Level == Full && rows > 0 && (a.Max == 0 || rows <= a.Max) && len(f.c.Actions) == 0 {
+	if a.Level == Full && rows > 0 && (a.Max == 0 || rows <= a.Max) && len(f.c.Actions) == 0 && f.rowsApart(l) {
 		f.fitList(l)
 		return
 	}
