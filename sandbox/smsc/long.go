@@ -17,8 +17,15 @@ import (
 // assembly puts the parts of long messages together, as a phone does.
 type assembly struct {
 	mu    sync.Mutex
-	open  map[longKey][]*message
+	open  map[longKey][]piece
 	order []longKey
+}
+
+// piece is one part that came.
+type piece struct {
+	here   bool
+	coding uint8
+	octets []byte
 }
 
 type longKey struct {
@@ -40,7 +47,7 @@ func (a *assembly) add(m *message, at time.Time) {
 	key := longKey{m.submit.Source.Addr, m.to, m.head.ref, m.head.total}
 	a.mu.Lock()
 	if a.open == nil {
-		a.open = map[longKey][]*message{}
+		a.open = map[longKey][]piece{}
 	}
 	parts, ok := a.open[key]
 	if !ok {
@@ -48,12 +55,12 @@ func (a *assembly) add(m *message, at time.Time) {
 			delete(a.open, a.order[0])
 			a.order = a.order[1:]
 		}
-		parts = make([]*message, m.head.total)
+		parts = make([]piece, m.head.total)
 		a.open[key] = parts
 		a.order = append(a.order, key)
 	}
-	parts[m.head.number-1] = m
-	complete := !slices.Contains(parts, nil)
+	parts[m.head.number-1] = piece{true, m.submit.DataCoding, slices.Clone(m.octets)} // the rest of m may go
+	complete := !slices.ContainsFunc(parts, func(p piece) bool { return !p.here })
 	if complete {
 		delete(a.open, key)
 		a.order = slices.DeleteFunc(a.order, func(k longKey) bool { return k == key })
@@ -68,13 +75,13 @@ func (a *assembly) add(m *message, at time.Time) {
 
 // joined reads the parts of one text. Those of one coding are joined octet by
 // octet, as phones do: some senders tear a character between two parts.
-func joined(parts []*message) string {
+func joined(parts []piece) string {
 	var text strings.Builder
 	var octets []byte
 	for i, p := range parts {
 		octets = append(octets, p.octets...)
-		if i+1 == len(parts) || parts[i+1].submit.DataCoding != p.submit.DataCoding {
-			text.WriteString(decodeText(p.submit.DataCoding, octets))
+		if i+1 == len(parts) || parts[i+1].coding != p.coding {
+			text.WriteString(decodeText(p.coding, octets))
 			octets = octets[:0]
 		}
 	}
