@@ -354,6 +354,25 @@ func (o *owner) stopLanes() {
 	}
 }
 
+// calm waits until no halted lane has an attempt at hand: one whose record was
+// on its way to the store when the lane was halted still goes out. It gives up
+// when attempts on the wire are cut.
+func (o *owner) calm() {
+	busy := func() (n int) {
+		for _, a := range o.all() {
+			if l := a.lane; l != nil {
+				l.mu.Lock()
+				n += l.inflight
+				l.mu.Unlock()
+			}
+		}
+		return n
+	}
+	for busy() > 0 && o.e.wire.Err() == nil {
+		o.e.pause(time.Millisecond)
+	}
+}
+
 // signalLanes makes every lane look at the clock again.
 func (o *owner) signalLanes() {
 	o.mu.RLock()

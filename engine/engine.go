@@ -187,7 +187,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	}
 	e.owner.stopLanes()
 	waited := make(chan struct{})
-	go func() { e.sends.Wait(); close(waited) }()
+	go func() { e.owner.calm(); e.sends.Wait(); close(waited) }()
 	var err error
 	select {
 	case <-waited:
