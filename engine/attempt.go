@@ -23,6 +23,15 @@ func (l *lane) begin(j *job) {
 func (l *lane) attempt(t *turn, j *job) {
 	d := t.r.d
 	release := func() { l.release(j, false) }
+	if s := d.Step(); s != nil && s.State == message.StepSending && !j.begun.IsZero() {
+		if last := s.Last(); last.Outcome == message.Started && last.Fence == l.token && last.StartedAt.Equal(j.begun) {
+			// Our own attempt, whose commit turned out to have happened although
+			// its answer was lost: nothing has left yet, so it goes again.
+			t.moved(flow.NotSent(&l.e.policy, d, flow.Which{Step: d.Current, Attempt: len(s.Attempts) - 1}, flow.ReasonRetry, t.now))
+			t.after(release)
+			return
+		}
+	}
 	if !flow.Ready(d) || flow.Connector(d) != l.acc.id || !l.may() {
 		t.after(release)
 		return
@@ -87,6 +96,7 @@ func (l *lane) attempt(t *turn, j *job) {
 		return
 	}
 	w, mv := flow.Attempt(&l.e.policy, d, l.token, t.now)
+	j.begun = time.UnixMicro(t.now.UnixMicro()) // as the store gives it back
 	t.moved(mv)
 	out.Echo = message.Echo{Message: d.ID, Step: w.Step, Attempt: w.Attempt}.String()
 	t.fence = &store.Fence{Connector: l.acc.id, Token: l.token}

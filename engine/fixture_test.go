@@ -54,7 +54,10 @@ type world struct {
 
 func newWorld(t *testing.T) *world { t.Helper(); return newWorldTB(t) }
 
-func newWorldTB(t testing.TB) *world {
+func newWorldTB(t testing.TB) *world { t.Helper(); return newWorldOn(t, nil) }
+
+// newWorldOn puts something between the engine and its store; nil puts nothing.
+func newWorldOn(t testing.TB, between func(store.Store) engine.Store) *world {
 	t.Helper()
 	w := &world{t: t, ctx: t.Context()}
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
@@ -88,8 +91,12 @@ func newWorldTB(t testing.TB) *world {
 		Store: st, Workspaces: w.rooms, People: w.people, Types: []channel.Type{whatsapp.Type, sms.Type}, IDs: ids, Now: clock, Log: log, Public: "https://aero.example",
 	})
 	must(t, err)
+	var under engine.Store = st
+	if between != nil {
+		under = between(st)
+	}
 	w.engine, err = engine.New(engine.Options{
-		Store: st, Workspaces: w.rooms, People: w.people, Rules: set, Phones: rules.NewPhones(rules.PhoneOptions{Sandbox: true}), Prices: prices,
+		Store: under, Workspaces: w.rooms, People: w.people, Rules: set, Phones: rules.NewPhones(rules.PhoneOptions{Sandbox: true}), Prices: prices,
 		Types: []channel.Type{whatsapp.Type, sms.Type}, IDs: ids, Now: clock, Log: log, Node: "test",
 		Env: channel.Env{Now: clock, Log: log, Dial: (&net.Dialer{}).DialContext}, Media: w.media,
 	})

@@ -58,6 +58,7 @@ type job struct {
 	priority message.Priority
 	identity [16]byte
 	rec      *record
+	begun    time.Time // of the attempt recorded for it, whose commit may have been cut
 }
 
 // A fifo is a queue that reuses its memory.

@@ -111,6 +111,26 @@ func (e *Engine) recipient(cfg *workspace.Config, r *Request) (recipient, error)
 	return recipient{}, &Refusal{Code: CodeBadRecipient, Field: "to", Detail: "exactly one recipient is needed", Remedy: "give a phone number, {\"contact\": …} or {\"channel\": …, \"id\": …}"}
 }
 
+// mentioned refuses ids of a request that are not the workspace's.
+func (e *Engine) mentioned(ctx context.Context, ws message.WorkspaceID, cfg *workspace.Config, r *Request) error {
+	if !r.To.Sender.IsZero() {
+		if s := cfg.Sender(r.To.Sender); s == nil || r.To.Channel != "" && s.Channel != r.To.Channel {
+			return &Refusal{Code: CodeNoSender, Field: "to.sender", Detail: "the workspace has no such sender on this channel", Remedy: "use one that GET /v1/senders lists, or leave it out"}
+		}
+	}
+	if r.ReplyTo.IsZero() {
+		return nil
+	}
+	list, err := e.store.Messages(ctx, ws, []message.MessageID{r.ReplyTo})
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 || list[0] == nil {
+		return &Refusal{Code: CodeInvalid, Field: "reply_to", Detail: "there is no such message to answer", Remedy: "give the id of a message of this conversation, or leave it out"}
+	}
+	return nil
+}
+
 // together finds or drafts everybody a batch writes to by address with one
 // read. Who is missing from its answer is looked for alone.
 func (e *Engine) together(ctx context.Context, ws message.WorkspaceID, rs []*Request, todo []int) map[int]*contact.Person {

@@ -57,6 +57,9 @@ func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request
 	if err := check(r, now); err != nil {
 		return nil, err
 	}
+	if err := e.mentioned(ctx, ws, cfg, r); err != nil {
+		return nil, err
+	}
 	p := &prepared{ws: ws, cfg: cfg, now: now}
 	person, rc, err := e.person(ctx, ws, cfg, r, known)
 	if err != nil {
@@ -195,7 +198,9 @@ func (e *Engine) candidate(p *prepared, r *Request, i int, s *RouteStep, rc reci
 		field = func(name string) string { return name }
 	}
 	sender := p.cfg.Sender(s.Sender)
-	if s.Sender.IsZero() {
+	if s.Sender.IsZero() && !r.To.Sender.IsZero() && p.cfg.Sender(r.To.Sender).Channel == s.Channel {
+		sender = p.cfg.Sender(r.To.Sender) // the end this address belongs to
+	} else if s.Sender.IsZero() {
 		if of := p.cfg.SendersOf(s.Channel); len(of) > 0 {
 			sender = of[0]
 		}

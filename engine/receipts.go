@@ -101,6 +101,7 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 			t.after(func() { crashpoint.At(crashpoint.Receipt); done(nil) })
 		},
 		gone: func() { done(nil) },
+		fail: done,
 	})
 }
 

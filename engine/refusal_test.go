@@ -31,6 +31,8 @@ func TestRefusals(t *testing.T) {
 		{"letters for a number", func(r *engine.Request) { r.To.Phone = "call me" }, engine.CodeBadNumber, "to"},
 		{"too short a number", func(r *engine.Request) { r.To.Phone = "+3361" }, engine.CodeBadNumber, "to"},
 		{"no country", func(r *engine.Request) { r.To.Phone = "0612345710" }, engine.CodeBadNumber, "to"},
+		{"foreign sender of the address", func(r *engine.Request) { r.To.Sender = message.SenderID{9} }, engine.CodeNoSender, "to.sender"},
+		{"answer to nothing", func(r *engine.Request) { r.ReplyTo = message.MessageID{9} }, engine.CodeInvalid, "reply_to"},
 		{"nobody", func(r *engine.Request) { r.To = engine.Recipient{} }, engine.CodeBadRecipient, "to"},
 		{"two recipients", func(r *engine.Request) { r.To.ID = "x" }, engine.CodeBadRecipient, "to"},
 		{"unknown contact", func(r *engine.Request) { r.To = engine.Recipient{Contact: message.ContactID{1}} }, engine.CodeNoContact, "to.contact"},

@@ -51,8 +51,21 @@ type input struct {
 	// may run again after a conflict; it must not block.
 	act func(t *turn)
 	// gone is called when there is no such delivery.
-	gone  func()
+	gone func()
+	// fail is called instead of gone when it could not be looked for: whoever
+	// told us must tell again. Nil: gone is called.
+	fail  func(error)
 	tries int
+}
+
+// lost ends an input without its delivery; unread says that it may well exist.
+func (in *input) lost(unread bool) {
+	switch {
+	case unread && in.fail != nil:
+		in.fail(store.ErrUnavailable)
+	case in.gone != nil:
+		in.gone()
+	}
 }
 
 // A turn is the moving of one delivery in one batch: what several inputs did
@@ -139,9 +152,7 @@ func (s *shard) work(ins []input) {
 	for _, in := range ins {
 		r := s.cache[in.id]
 		if r == nil {
-			if in.gone != nil {
-				in.gone()
-			}
+			in.lost(s.e.ctx.Err() != nil)
 			continue
 		}
 		t := byID[in.id]
@@ -366,9 +377,7 @@ func (s *shard) again(t *turn) {
 		in.tries++
 		if in.tries > 20 {
 			s.e.log.Error("a delivery keeps changing under its shard", "message", in.id)
-			if in.gone != nil {
-				in.gone()
-			}
+			in.lost(true)
 			continue
 		}
 		s.e.tell(in)

@@ -1,0 +1,44 @@
+package engine_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/parley-messaging/parley/engine"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// A cutStore commits the first attempt and loses the answer of the commit.
+type cutStore struct {
+	store.Store
+	cut atomic.Bool
+}
+
+func (s *cutStore) Apply(ctx context.Context, items []*store.Change) ([]store.Applied, error) {
+	out, err := s.Store.Apply(ctx, items)
+	for _, c := range items {
+		if err == nil && c.Fence != nil && s.cut.CompareAndSwap(false, true) {
+			return nil, store.ErrUncertain
+		}
+	}
+	return out, err
+}
+
+// An attempt whose commit was cut has not left: it goes again at once, also
+// for marketing, and the person gets the message once.
+func TestAttemptWhoseCommitWasCut(t *testing.T) {
+	cut := new(cutStore)
+	w := newWorldOn(t, func(s store.Store) engine.Store { cut.Store = s; return cut })
+	const to = "33612345720"
+	a := w.send(smsTo("+"+to, message.Marketing))
+	w.until(a.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+	if !cut.cut.Load() {
+		t.Fatal("no commit was cut")
+	}
+	w.sandbox.Settle()
+	if n := len(w.sandbox.Handsets.Inbox(to)); n != 1 {
+		t.Errorf("the person got it %d times", n)
+	}
+}
