@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
-	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -267,37 +266,6 @@ func (o *owner) own(l store.Lease, until time.Time) {
 		})
 	}
 	o.e.log.Info("connector taken", "connector", a.id, "token", l.Token)
-}
-
-// recover makes attempts unknown that an owner before us left half done. Their
-// bytes may or may not have left (law 3).
-func (o *owner) recover(a *account, token int64) {
-	var after message.MessageID
-	for {
-		records, err := o.e.store.Attempting(o.e.ctx, a.id, after, 500)
-		if err != nil {
-			o.e.log.Warn("half-done attempts not readable", "connector", a.id, "error", err)
-			return // their answer deadline finds them
-		}
-		for _, r := range records {
-			after = r.Delivery.ID
-			o.e.tell(input{ws: r.Delivery.Workspace, id: r.Delivery.ID, act: func(t *turn) {
-				d := t.r.d
-				s := d.Step()
-				if s == nil || s.State != message.StepSending {
-					return
-				}
-				last := s.Last()
-				if last.Outcome == message.Started && (last.Fence < token || last.StartedAt.Before(o.began)) {
-					w := flow.Which{Step: d.Current, Attempt: len(s.Attempts) - 1} // Lost may move Current on
-					t.lost(w, flow.Lost(&o.e.policy, d, w, t.now))
-				}
-			}})
-		}
-		if len(records) < 500 {
-			return
-		}
-	}
 }
 
 // disown stops an account's lane and links; attempts on the wire go on.

@@ -3,11 +3,9 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
-	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -96,44 +94,6 @@ func (e *Engine) broke(a *account, f *message.Fault) {
 		e.log.Warn("health not stored", "connector", a.id, "error", err)
 	}
 	e.rehome(a)
-}
-
-// rehome gives what waits for a broken account to the next account of its
-// sender, where it has one that works.
-func (e *Engine) rehome(a *account) {
-	cfg, err := e.o.Workspaces.Config(e.ctx, a.ws)
-	if err != nil {
-		return
-	}
-	next := make(map[message.SenderID]message.ConnectorID)
-	for _, s := range cfg.SendersOf(a.typ.Channel) {
-		if _, c := e.carrier(cfg, s); c != nil && c.ID != a.id && slices.Contains(s.Connectors, a.id) {
-			next[s.ID] = c.ID
-		}
-	}
-	if len(next) == 0 {
-		return
-	}
-	var after store.Place
-	for {
-		records, err := e.store.Ready(e.ctx, a.id, after, batch)
-		if err != nil {
-			e.log.Warn("queue not readable", "connector", a.id, "error", err)
-			return
-		}
-		for _, r := range records {
-			after = store.Place{Priority: r.Delivery.Purpose.Priority(), ID: r.Delivery.ID}
-			e.tell(input{ws: r.Delivery.Workspace, id: r.Delivery.ID, act: func(t *turn) {
-				d := t.r.d
-				if s := d.Step(); s != nil && flow.Ready(d) && s.Connector == a.id && !next[s.Sender].IsZero() {
-					s.Connector, t.dirty = next[s.Sender], true
-				}
-			}})
-		}
-		if len(records) < batch {
-			return
-		}
-	}
 }
 
 func (e *Engine) healed(a *account) {
