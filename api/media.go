@@ -60,7 +60,7 @@ func (s *Server) media() {
 		return &huma.Param{Name: name, In: "query", Description: doc, Schema: text}
 	}
 	s.raw(op{
-		method: http.MethodPost, path: "/v1/media", id: "uploadMedia", tag: "Messages", summary: "Keep a file to be sent", scope: auth.MessagesWrite, status: http.StatusCreated,
+		method: http.MethodPost, path: "/v1/media", id: "uploadMedia", tag: "Files", summary: "Keep a file to be sent", scope: auth.MessagesWrite, status: http.StatusCreated,
 		doc: "Send the file itself with its Content-Type, or a form (multipart/form-data) with the fields below and then `file`. It is read as a stream, sealed, and given to each channel as that takes it: uploaded to WhatsApp, as a short link on your own domain in SMS.",
 	},
 		nil, File{}, []*huma.Param{
@@ -77,7 +77,7 @@ func (s *Server) media() {
 			"filename": text, "type": text, "contact": text, "keep_for": text, "file": binary,
 		}}},
 	}}
-	handle(s, op{method: http.MethodGet, path: "/v1/media/{id}", id: "getMedia", tag: "Messages", summary: "What is known of a file", scope: auth.MessagesRead},
+	handle(s, op{method: http.MethodGet, path: "/v1/media/{id}", id: "getMedia", tag: "Files", summary: "What is known of a file", scope: auth.MessagesRead},
 		func(ctx context.Context, who caller, in *oneFile) (*File, error) {
 			id, err := pathID[message.MediaID](in.ID)
 			if err != nil {
@@ -91,13 +91,13 @@ func (s *Server) media() {
 		})
 	param := &huma.Param{Name: "id", In: "path", Required: true, Description: "The file's id.", Schema: text}
 	s.raw(op{
-		method: http.MethodGet, path: "/v1/media/{id}/content", id: "downloadMedia", tag: "Messages", summary: "Read a file", scope: auth.MessagesRead, status: http.StatusOK,
+		method: http.MethodGet, path: "/v1/media/{id}/content", id: "downloadMedia", tag: "Files", summary: "Read a file", scope: auth.MessagesRead, status: http.StatusOK,
 		doc: "The file itself, as a stream; ranges are served. 404 while it is not here yet.",
 	}, nil, nil, []*huma.Param{param}, s.downloadMedia)
 	get := s.spec.OpenAPI().Paths["/v1/media/{id}/content"].Get
 	get.Responses["200"].Content["application/octet-stream"] = &huma.MediaType{Schema: binary}
 	handleNone(s, op{
-		method: http.MethodDelete, path: "/v1/media/{id}", id: "deleteMedia", tag: "Messages", summary: "Delete a file", scope: auth.MessagesWrite,
+		method: http.MethodDelete, path: "/v1/media/{id}", id: "deleteMedia", tag: "Files", summary: "Delete a file", scope: auth.MessagesWrite,
 		doc: "Links to it open nothing any more. Copies that providers took are theirs to forget.",
 	},
 		func(ctx context.Context, who caller, in *oneFile) error {

@@ -77,6 +77,7 @@ func newSpec(s *Server) huma.API {
 // tags is the order of the documents.
 var tags = []*huma.Tag{
 	{Name: "Messages", Description: "Say something to somebody, on whatever channel reaches them."},
+	{Name: "Files", Description: "Attachments that Parley keeps, sealed, and gives to each channel as it takes them."},
 	{Name: "Contacts", Description: "People, their addresses, their wishes, and their rights."},
 	{Name: "Conversations", Description: "The thread with a contact across channels, and the windows in which free-form text is allowed."},
 	{Name: "Channels", Description: "Your own ends (senders), the accounts that carry them (connectors), and templates."},

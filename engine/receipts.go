@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -346,6 +347,11 @@ func (e *Engine) news(a *account, ev message.Event) error {
 			e.broke(a, v.Fault)
 		}
 		e.log.Info("news about an account", "connector", a.id, "field", v.Field, "word", v.Word)
+		data, err := json.Marshal(map[string]any{"connector": a.id, "account": v.Account, "field": v.Field, "word": v.Word})
+		if err != nil {
+			return err
+		}
+		return e.store.Append(ctx, []store.Event{e.event(a.ws, event.AccountUpdated, e.now(), data)})
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ const (
 	ConnectorPaused    = "connector.paused"
 	ConnectorResumed   = "connector.resumed"
 	TemplateUpdated    = "template.updated"
+	AccountUpdated     = "account.updated" // the provider told of the number or account: quality, limits, restrictions
 	PriceDiffers       = "price.differs"
 	WebhookDisabled    = "webhook.disabled"
 	MediaReady         = "media.ready"  // what a person sent is here
@@ -55,7 +56,7 @@ var Types = [...]string{
 	MessageAccepted, MessageSent, MessageDelivered, MessageRead, MessageFailed, MessageExpired, MessageCancelled,
 	MessageUnconfirmed, MessageStep, MessageReceived, WindowOpened, WindowClosed, ContactCreated, ContactUpdated,
 	ContactOptedOut, ContactOptedIn, ContactErased, IdentityChanged, ConnectorPaused, ConnectorResumed,
-	TemplateUpdated, PriceDiffers, WebhookDisabled, MediaReady, MediaLost, MediaOpened,
+	TemplateUpdated, AccountUpdated, PriceDiffers, WebhookDisabled, MediaReady, MediaLost, MediaOpened,
 }
 
 // Valid reports whether name is a type of event.
