@@ -174,9 +174,9 @@ func TestCancelled(t *testing.T) {
 // and the store goes on after it.
 func TestTimeout(t *testing.T) {
 	for name, limit := range map[string]func(*Options){
-		"lock":      func(o *Options) { o.Lock = 50 * time.Millisecond },
-		"statement": func(o *Options) { o.Statement = 50 * time.Millisecond },
-		"pooler":    func(o *Options) { o.Lock = 50 * time.Millisecond; o.Pooler = true },
+		"lock":      func(o *Options) { o.Lock = 500 * time.Millisecond },
+		"statement": func(o *Options) { o.Statement = 500 * time.Millisecond },
+		"pooler":    func(o *Options) { o.Lock = 500 * time.Millisecond; o.Pooler = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, limit)
@@ -204,7 +204,7 @@ func TestTimeout(t *testing.T) {
 
 // TestExhausted: no connection left is said clearly.
 func TestExhausted(t *testing.T) {
-	s := open(t, func(o *Options) { o.Readers = 2; o.Wait = 50 * time.Millisecond })
+	s := open(t, func(o *Options) { o.Readers = 2; o.Wait = 2 * time.Second })
 	for range 2 {
 		c, err := s.pool.Acquire(t.Context())
 		if err != nil {
