@@ -65,10 +65,8 @@ func webhook(x *tenant) string   { return x.webhook }
 func media(x *tenant) string     { return x.media }
 func apiKey(x *tenant) string    { return x.apiKey }
 
-// sends are all places of a message where another's id may stand. The first
-// three name what the message needs; a thread that is not there is no thread, and
-// the message goes out of it.
-func sends(mine, theirs *tenant, judge, ignored func(int, []byte) bool) []try {
+// sends are all places of a message where another's id may stand.
+func sends(mine, theirs *tenant, judge func(int, []byte) bool) []try {
 	base := func(change map[string]any) map[string]any {
 		m := map[string]any{"to": mine.phone, "purpose": "utility", "content": map[string]any{"text": "x"}, "route": []any{map[string]any{"channel": "sms"}}}
 		for k, v := range change {
@@ -80,8 +78,8 @@ func sends(mine, theirs *tenant, judge, ignored func(int, []byte) bool) []try {
 		{body: base(map[string]any{"to": map[string]any{"contact": theirs.contact}}), judge: judge},
 		{body: base(map[string]any{"route": []any{map[string]any{"channel": "sms", "sender": theirs.sender}}}), judge: judge},
 		{body: base(map[string]any{"content": map[string]any{"text": "x", "media": []any{map[string]any{"type": "document", "id": theirs.media}}}}), judge: judge},
-		{body: base(map[string]any{"to": map[string]any{"channel": "phone", "id": mine.phone, "sender": theirs.sender}}), judge: ignored},
-		{body: base(map[string]any{"reply_to": theirs.message}), judge: ignored},
+		{body: base(map[string]any{"to": map[string]any{"channel": "phone", "id": mine.phone, "sender": theirs.sender}}), judge: judge},
+		{body: base(map[string]any{"reply_to": theirs.message}), judge: judge},
 	}
 }
 
@@ -194,10 +192,10 @@ var recipes = map[string]recipe{
 			{query: url.Values{"after": {theirs.message}}, judge: func(s int, b []byte) bool { return harmless(s, b) || unprocessable(s, b) }},
 		}
 	},
-	"sendMessage":    func(mine, theirs *tenant) []try { return sends(mine, theirs, unprocessable, harmless) },
-	"previewMessage": func(mine, theirs *tenant) []try { return sends(mine, theirs, unprocessable, harmless) },
+	"sendMessage":    func(mine, theirs *tenant) []try { return sends(mine, theirs, unprocessable) },
+	"previewMessage": func(mine, theirs *tenant) []try { return sends(mine, theirs, unprocessable) },
 	"sendBatch": func(mine, theirs *tenant) []try {
-		list := sends(mine, theirs, noneTaken, harmless)
+		list := sends(mine, theirs, noneTaken)
 		for _, s := range list[:4] { // the last stands in no batch
 			s.body["messages"] = []any{map[string]any{"to": s.body["to"]}}
 			delete(s.body, "to")
