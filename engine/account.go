@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
@@ -28,10 +29,13 @@ type account struct {
 	conn   channel.Connector
 	sealed []byte // the configuration it was opened with
 	paused bool
-	lane   *lane // nil while another node owns it
+	drives atomic.Pointer[lane] // nil while another node owns it
 	cancel context.CancelFunc
 	linked chan struct{} // closed when its link loop ended; nil without
 }
+
+// lane gives the lane of the account, nil while another node owns it.
+func (a *account) lane() *lane { return a.drives.Load() }
 
 func (a *account) limits() channel.Limits {
 	if l, ok := a.conn.(channel.Limiter); ok {
@@ -90,8 +94,10 @@ func (o *owner) run() {
 		case <-every.C:
 		case <-o.wake:
 		case id := <-o.e.store.Woken():
-			if a := o.account(id); a != nil && a.lane != nil {
-				a.lane.hint()
+			if a := o.account(id); a != nil {
+				if l := a.lane(); l != nil {
+					l.hint()
+				}
 			}
 			continue
 		}
@@ -150,7 +156,7 @@ func (o *owner) turn(ctx context.Context) error {
 		o.own(l, asked.Add(l.TTL-o.e.o.LeaseFor/4))
 	}
 	for _, a := range o.all() {
-		if !held[a.id] && a.lane != nil {
+		if !held[a.id] && a.lane() != nil {
 			o.disown(a)
 		}
 	}
@@ -179,7 +185,7 @@ func (o *owner) owned() []message.ConnectorID {
 	defer o.mu.RUnlock()
 	var ids []message.ConnectorID
 	for id, a := range o.accounts {
-		if a.lane != nil {
+		if a.lane() != nil {
 			ids = append(ids, id)
 		}
 	}
@@ -192,8 +198,8 @@ func (o *owner) open(ctx context.Context, c *store.Connector) *account {
 	if a != nil && bytes.Equal(a.sealed, c.Sealed) {
 		if a.paused != c.Paused {
 			a.paused = c.Paused
-			if a.lane != nil {
-				a.lane.setPaused(c.Paused)
+			if l := a.lane(); l != nil {
+				l.setPaused(c.Paused)
 			}
 		}
 		return a
@@ -238,8 +244,8 @@ func (o *owner) own(l store.Lease, until time.Time) {
 	if a == nil {
 		return
 	}
-	if a.lane != nil {
-		if a.lane.renew(l.Token, until) {
+	if ln := a.lane(); ln != nil {
+		if ln.renew(l.Token, until) {
 			return
 		}
 		o.disown(a) // the lease was lost in between: begin anew
@@ -249,7 +255,7 @@ func (o *owner) own(l store.Lease, until time.Time) {
 	_, links := a.conn.(channel.Linker)
 	ln.down = links
 	o.mu.Lock()
-	a.lane = ln
+	a.drives.Store(ln)
 	o.mu.Unlock()
 	crashpoint.At(crashpoint.Lease)
 	o.recover(a, l.Token)
@@ -271,8 +277,7 @@ func (o *owner) own(l store.Lease, until time.Time) {
 // disown stops an account's lane and links; attempts on the wire go on.
 func (o *owner) disown(a *account) {
 	o.mu.Lock()
-	ln := a.lane
-	a.lane = nil
+	ln := a.drives.Swap(nil)
 	o.mu.Unlock()
 	if ln != nil {
 		ln.halt()
@@ -285,7 +290,7 @@ func (o *owner) disown(a *account) {
 }
 
 func (o *owner) shut(a *account) {
-	if a.lane != nil {
+	if a.lane() != nil {
 		o.disown(a)
 	}
 	o.mu.Lock()
@@ -304,7 +309,7 @@ func (o *owner) hand(id message.ConnectorID, r *record) {
 	a := o.account(id)
 	if a != nil {
 		o.mu.RLock()
-		ln := a.lane
+		ln := a.lane()
 		o.mu.RUnlock()
 		if ln != nil {
 			ln.push(&job{ws: r.ws, id: r.d.ID, priority: r.d.Purpose.Priority(), identity: r.identity, rec: r})
@@ -316,8 +321,8 @@ func (o *owner) hand(id message.ConnectorID, r *record) {
 
 func (o *owner) stopLanes() {
 	for _, a := range o.all() {
-		if a.lane != nil {
-			a.lane.halt()
+		if l := a.lane(); l != nil {
+			l.halt()
 		}
 	}
 }
@@ -328,7 +333,7 @@ func (o *owner) stopLanes() {
 func (o *owner) calm() {
 	busy := func() (n int) {
 		for _, a := range o.all() {
-			if l := a.lane; l != nil {
+			if l := a.lane(); l != nil {
 				l.mu.Lock()
 				n += l.inflight
 				l.mu.Unlock()
@@ -346,8 +351,8 @@ func (o *owner) signalLanes() {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	for _, a := range o.accounts {
-		if a.lane != nil {
-			a.lane.signal()
+		if l := a.lane(); l != nil {
+			l.signal()
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (s sink) Events(events []message.Event, done func(error)) { s.e.events(s.a,
 
 // Health implements channel.Sink.
 func (s sink) Health(h channel.Health) {
-	l := s.a.lane
+	l := s.a.lane()
 	if l == nil {
 		return
 	}
@@ -116,11 +116,13 @@ func (e *Engine) ResumeConnector(ctx context.Context, ws message.WorkspaceID, id
 	if err := e.setPaused(ctx, ws, id, false, event.ConnectorResumed); err != nil {
 		return err
 	}
-	if a := e.owner.account(id); a != nil && a.ws == ws && a.lane != nil {
-		a.lane.mu.Lock()
-		a.lane.brokenTo = time.Time{}
-		a.lane.mu.Unlock()
-		a.lane.signal()
+	if a := e.owner.account(id); a != nil && a.ws == ws {
+		if l := a.lane(); l != nil {
+			l.mu.Lock()
+			l.brokenTo = time.Time{}
+			l.mu.Unlock()
+			l.signal()
+		}
 	}
 	return nil
 }
@@ -148,7 +150,7 @@ type LaneState struct {
 func (e *Engine) Lanes() []LaneState {
 	var out []LaneState
 	for _, a := range e.owner.all() {
-		if l := a.lane; l != nil {
+		if l := a.lane(); l != nil {
 			l.mu.Lock()
 			out = append(out, LaneState{a.id, l.queued, l.inflight, l.down, l.paused, l.broken})
 			l.mu.Unlock()

@@ -343,7 +343,7 @@ func (e *Engine) news(a *account, ev message.Event) error {
 	case *message.IdentityChange:
 		return e.identityChange(ctx, a, v)
 	case *message.AccountUpdate:
-		if v.Fault != nil && v.Fault.Kind == message.Misconfigured && a.lane != nil && a.lane.fail(v.Fault, e.now()) {
+		if l := a.lane(); l != nil && v.Fault != nil && v.Fault.Kind == message.Misconfigured && l.fail(v.Fault, e.now()) {
 			e.broke(a, v.Fault)
 		}
 		e.log.Info("news about an account", "connector", a.id, "field", v.Field, "word", v.Word)

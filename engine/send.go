@@ -260,11 +260,12 @@ func digits(s string) string {
 func (e *Engine) reach(r *record, m flow.Move) {
 	s := &r.d.Steps[m.At.Step]
 	a := e.owner.account(s.Connector)
-	if a != nil && a.lane != nil {
-		if m.Slow != nil {
-			a.lane.slow(m.Slow, r.identity, e.now())
+	if a != nil {
+		l := a.lane()
+		if l != nil && m.Slow != nil {
+			l.slow(m.Slow, r.identity, e.now())
 		}
-		if m.Pause != nil && a.lane.fail(m.Pause, e.now()) {
+		if l != nil && m.Pause != nil && l.fail(m.Pause, e.now()) {
 			e.spawn(func() { e.broke(a, m.Pause) })
 		}
 	}
