@@ -38,6 +38,12 @@ type op struct {
 	done  chan struct{}
 }
 
+// fresh reports whether o brings new messages that wait behind accepted work.
+// One-time codes do not: no campaign delays them, not even at the door (law 11).
+func (o *op) fresh() bool {
+	return len(o.accepts) > 0 && o.accepts[0].Delivery.Purpose != message.Authentication
+}
+
 // A queue holds ops until a writer is free. It is bounded in items.
 type queue struct {
 	mu      sync.Mutex
@@ -124,12 +130,12 @@ func (q *queue) take(most int) []*op {
 		taken = append(taken, o)
 	}
 	for _, o := range q.ops {
-		if o.accepts == nil && (len(taken) == 0 || items+o.items <= most) {
+		if !o.fresh() && (len(taken) == 0 || items+o.items <= most) {
 			pick(o)
 		}
 	}
 	for _, o := range q.ops {
-		if o.accepts != nil && (len(taken) == 0 || fresh == 0 || fresh+o.items <= intakeShare) {
+		if o.fresh() && (len(taken) == 0 || fresh == 0 || fresh+o.items <= intakeShare) {
 			pick(o)
 			fresh += o.items
 		}

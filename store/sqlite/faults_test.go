@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -85,12 +86,16 @@ func TestReadOnly(t *testing.T) {
 
 // accept stores one message with a new person and its event.
 func accept(s *Store, ws message.WorkspaceID, sealed int) error {
+	return acceptFor(s, ws, sealed, message.Utility)
+}
+
+func acceptFor(s *Store, ws message.WorkspaceID, sealed int, purpose message.Purpose) error {
 	now := time.Now()
 	c := &store.NewContact{
 		ID: newID(now), Workspace: ws, Key: make([]byte, 60), CreatedAt: now,
 		Identities: []store.Identity{{Index: newID(now), Channel: message.Phone, CreatedAt: now}},
 	}
-	d := &message.Delivery{ID: newID(now), Workspace: ws, Contact: c.ID, State: message.Queued, Version: 1, Purpose: message.Utility, CreatedAt: now, Due: now}
+	d := &message.Delivery{ID: newID(now), Workspace: ws, Contact: c.ID, State: message.Queued, Version: 1, Purpose: purpose, CreatedAt: now, Due: now}
 	r, err := s.Accept(context.Background(), []*store.Acceptance{{
 		Message:  &store.Message{ID: d.ID, Workspace: ws, Contact: c.ID, Direction: store.MT, CreatedAt: now, Sealed: make([]byte, sealed)},
 		Delivery: d, NewContact: c, Ready: true,
@@ -226,5 +231,57 @@ func TestBadOpAlone(t *testing.T) {
 	wg.Wait()
 	if b := books(t, s); b.Accepted != 16 || b.Events != 16 || b.Orphans != 0 {
 		t.Errorf("books %+v", b)
+	}
+}
+
+// A one-time code that comes behind a flood of new messages is durable before
+// they are.
+func TestCodesGoFirst(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "a.db"), Options{Migrate: true})
+	var ws message.WorkspaceID = newID(time.Now())
+	begun, release := make(chan struct{}), make(chan struct{})
+	blocked := make(chan error, 1)
+	go func() {
+		blocked <- s.write(context.Background(), 1, func(*writer) error { close(begun); <-release; return nil })
+	}()
+	<-begun
+	const flood = 4 * intakeShare
+	done := make(chan message.Purpose, flood+1)
+	send := func(p message.Purpose) {
+		if err := acceptFor(s, ws, 10, p); err != nil {
+			t.Error(err)
+		}
+		done <- p
+	}
+	for range flood {
+		go send(message.Marketing)
+	}
+	waits := func(n int) {
+		for {
+			if waiting, _ := s.Backlog(); waiting >= n {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
+	waits(flood + 1)
+	go send(message.Authentication)
+	waits(flood + 2)
+	close(release)
+	if err := <-blocked; err != nil {
+		t.Fatal(err)
+	}
+	before := 0
+	for p := range done {
+		if p == message.Authentication {
+			break
+		}
+		before++
+	}
+	if before > 2*intakeShare { // one group, and what the scheduler let pass
+		t.Errorf("%d messages of the flood were told first", before)
+	}
+	for range flood - before {
+		<-done
 	}
 }
