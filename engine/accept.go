@@ -2,9 +2,9 @@ package engine
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/parley-messaging/parley/contact"
@@ -57,9 +57,12 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 		return nil, err
 	}
 	out := make([]BatchResult, len(rs))
-	var bodyHash [16]byte
+	var keys *idemKeys
 	if idem.Key != "" {
-		bodyHash = room.Keys.Fingerprint("idempotent-body", idem.Body)
+		keys = &idemKeys{
+			base: room.Keys.Fingerprint("idempotency", []byte(idem.Key)), many: len(rs) > 1,
+			body: room.Keys.Fingerprint("idempotent-body", idem.Body),
+		}
 	}
 	// In pieces, so that one client's ten thousand leave room in each commit
 	// for the others.
@@ -68,7 +71,7 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 		for i := from; i < min(from+acceptPiece, len(rs)); i++ {
 			todo = append(todo, i)
 		}
-		if err := e.piece(ctx, room, rs, todo, idem.Key, bodyHash, out); err != nil {
+		if err := e.piece(ctx, room, rs, todo, keys, out); err != nil {
 			if from == 0 {
 				return nil, err
 			}
@@ -84,7 +87,7 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 // acceptPiece is how many items of a batch share one commit.
 const acceptPiece = 250
 
-func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Request, todo []int, idemKey string, bodyHash [16]byte, out []BatchResult) error {
+func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Request, todo []int, keys *idemKeys, out []BatchResult) error {
 	ws := room.ID
 	for try := 0; len(todo) > 0; try++ {
 		items := make([]*store.Acceptance, 0, len(todo))
@@ -94,10 +97,10 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 		for _, i := range todo {
 			p, err := e.prepare(ctx, ws, rs[i], people[i])
 			if err != nil {
-				if idemKey != "" {
+				if keys != nil {
 					// The same key must give the same answer, also when the world
 					// has changed since: a replay is found by its key alone.
-					if a := e.replay(ctx, ws, room.Keys.Fingerprint("idempotency", itemKey(idemKey, i, len(rs))), bodyHash); a != nil {
+					if a := e.replay(ctx, ws, keys.item(i), keys.body); a != nil {
 						out[i] = *a
 						continue
 					}
@@ -110,8 +113,8 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 				out[i].Err = err
 				continue
 			}
-			if idemKey != "" {
-				item.Idempotency, err = e.idempotency(ctx, p, room.Keys.Fingerprint("idempotency", itemKey(idemKey, i, len(rs))), bodyHash, answer)
+			if keys != nil {
+				item.Idempotency, err = e.idempotency(ctx, p, keys.item(i), keys.body, answer)
 				if err != nil {
 					out[i].Err = err
 					continue
@@ -143,11 +146,20 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 	return nil
 }
 
-func itemKey(key string, i, n int) []byte {
-	if n == 1 {
-		return []byte(key)
+// idemKeys are the stored forms of one request's key and body.
+type idemKeys struct {
+	base, body [16]byte
+	many       bool // a batch: each item has a key of its own
+}
+
+// item gives the key of one item. Those of a batch differ in their last four
+// bytes, so that a store keeps them side by side; twelve tell requests apart.
+func (k *idemKeys) item(i int) [16]byte {
+	key := k.base
+	if k.many {
+		binary.BigEndian.PutUint32(key[12:], uint32(i))
 	}
-	return []byte(key + "#" + strconv.Itoa(i))
+	return key
 }
 
 // accepted acts on the store's verdict; again is true when the item must be

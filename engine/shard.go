@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -398,15 +399,31 @@ func (t *turn) moved(m flow.Move) {
 		}
 	}
 	for _, w := range m.Close {
-		a := &d.Steps[w.Step].Attempts[w.Attempt]
-		for _, p := range a.Parts {
-			if p.Key != (message.RefKey{}) {
-				t.close = append(t.close, store.RefName{Connector: a.Connector, Key: p.Key})
-			}
-		}
+		t.closeRefs(w)
 	}
 	if m.Remember != nil || m.Suppress != nil || m.Pause != nil || m.Slow != nil || m.CloseWindow {
 		t.after(func() { t.e.reach(t.r, m) })
+	}
+}
+
+// closeRefs forgets what an attempt is found by. What this very turn was to open
+// is never stored.
+func (t *turn) closeRefs(w flow.Which) {
+	a := &t.r.d.Steps[w.Step].Attempts[w.Attempt]
+	for i, p := range a.Parts {
+		if p.Key == (message.RefKey{}) {
+			continue
+		}
+		at := slices.IndexFunc(t.open, func(o store.OpenRef) bool {
+			return o.Key == p.Key && int(o.Step) == w.Step && int(o.Attempt) == w.Attempt && int(o.Part) == i
+		})
+		name := store.RefName{Connector: a.Connector, Key: p.Key}
+		if at < 0 {
+			t.close = append(t.close, name)
+			continue
+		}
+		t.open = slices.Delete(t.open, at, at+1)
+		t.after(func() { t.e.refs.drop(name) })
 	}
 }
 

@@ -25,7 +25,6 @@ func (w *writer) log(events []store.Event) error {
 			return err
 		}
 		w.seq++
-		w.logged++
 		err = w.c.q(`INSERT INTO events (seq, id, workspace, type, message, contact, version, at, data, sealed)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
 			int(w.seq).key(e.ID).int(workspace).int(kind).id(e.Message).id(e.Contact).
@@ -33,6 +32,7 @@ func (w *writer) log(events []store.Event) error {
 		if err != nil {
 			return err
 		}
+		w.fresh = append(w.fresh, w.copier.event(e))
 	}
 	return nil
 }
@@ -65,28 +65,38 @@ func (s *Store) place(c *conn, cursor store.Cursor) (place, error) {
 	if err != nil || cursor == "" {
 		return place{epoch: epoch}, err
 	}
-	a, b, ok := strings.Cut(string(cursor), ".")
-	e, err1 := strconv.ParseInt(a, 10, 64)
-	seq, err2 := strconv.ParseInt(b, 10, 64)
-	if !ok || err1 != nil || err2 != nil || e < 1 || seq < 0 || e > epoch {
+	p, ok := parsePlace(cursor)
+	if !ok || p.epoch > epoch {
 		return place{}, fmt.Errorf("%w: %w", errCursor, store.ErrNotFound)
 	}
-	if e < epoch {
-		q := c.q(`SELECT after FROM epochs WHERE epoch = ?`).int(e + 1)
+	if p.epoch < epoch {
+		q := c.q(`SELECT after FROM epochs WHERE epoch = ?`).int(p.epoch + 1)
 		more, err := q.row()
 		if err != nil {
 			return place{}, err
 		}
 		if more {
-			seq = min(seq, q.i(0))
+			p.seq = min(p.seq, q.i(0))
 			q.done()
 		}
 	}
-	return place{epoch, seq}, nil
+	return place{epoch, p.seq}, nil
+}
+
+func parsePlace(cursor store.Cursor) (place, bool) {
+	a, b, ok := strings.Cut(string(cursor), ".")
+	epoch, err1 := strconv.ParseInt(a, 10, 64)
+	seq, err2 := strconv.ParseInt(b, 10, 64)
+	return place{epoch, seq}, ok && err1 == nil && err2 == nil && epoch >= 1 && seq >= 0
 }
 
 // Read gives events after a cursor in log order.
 func (s *Store) Read(ctx context.Context, ws message.WorkspaceID, after store.Cursor, limit int) ([]*store.LogEvent, store.Cursor, error) {
+	if p, ok := parsePlace(after); ok {
+		if list, next, ok := s.tail.read(ws, p, limit); ok {
+			return list, next.cursor(), ctx.Err()
+		}
+	}
 	var list []*store.LogEvent
 	next := after
 	err := s.snapshot(ctx, func(c *conn) error {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -42,79 +41,32 @@ func (w *writer) accept(a *store.Acceptance) (store.AcceptResult, error) {
 	if k := a.Idempotency; k != nil {
 		// Written first and looked up only when it is not new: nearly every key
 		// is. A verdict below takes it back.
-		fresh, err := w.claimKey(workspace, k, m.ID)
-		if err != nil {
-			return store.AcceptResult{}, err
-		}
-		if !fresh {
-			return w.c.recall(workspace, k.Key, k.Body, k.Created)
+		before, err := w.claimKey(workspace, k, m.ID)
+		if err != nil || before.Verdict != store.Done {
+			return before, err
 		}
 	}
 	who, verdict, err := w.person(workspace, m.Contact, a.NewContact)
 	if err != nil || verdict != store.Done {
 		return store.AcceptResult{Verdict: verdict}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
 	}
-	there, err := w.exists(workspace, m.ID)
-	if err != nil || there {
-		return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
-	}
 	if a.NewContact != nil {
+		there, err := w.exists(workspace, m.ID)
+		if err != nil || there {
+			return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
+		}
 		if who, err = w.createContact(workspace, a.NewContact); err != nil {
 			return store.AcceptResult{}, err
 		}
 	}
-	if err := w.insertMessage(workspace, who.n, m); err != nil {
-		return store.AcceptResult{}, err
+	fresh, err := w.insertMessage(workspace, who.n, m)
+	if err != nil || !fresh {
+		return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
 	}
 	if err := w.insertDelivery(workspace, a); err != nil {
 		return store.AcceptResult{}, err
 	}
 	return store.AcceptResult{Verdict: store.Done, Message: m.ID}, w.log(a.Events)
-}
-
-// claimKey writes an idempotency key that is new or has expired; fresh is false
-// when it is in use, and nothing is written.
-func (w *writer) claimKey(workspace int64, k *store.Idempotency, m message.MessageID) (fresh bool, err error) {
-	err = w.c.q(`INSERT INTO idempotency (workspace, key, body, message, day, expires_at, answer) VALUES (?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET body = excluded.body, message = excluded.message, day = excluded.day,
-			expires_at = excluded.expires_at, answer = excluded.answer
-		WHERE idempotency.expires_at <= ?`).
-		int(workspace).key(k.Key).key(k.Body).key(m).int(int64(k.Day)).time(k.Expires).blob(k.Answer).int(micros(k.Created)).exec()
-	return err == nil && w.c.c.Changes() > 0, err
-}
-
-// dropKey takes back what claimKey wrote: its message was not stored.
-func (w *writer) dropKey(workspace int64, k *store.Idempotency) error {
-	if k == nil {
-		return nil
-	}
-	return w.c.q(`DELETE FROM idempotency WHERE workspace = ? AND key = ?`).int(workspace).key(k.Key).exec()
-}
-
-func (c *conn) recall(workspace int64, key, body [16]byte, now time.Time) (store.AcceptResult, error) {
-	q := c.q(`SELECT body, message, day, expires_at, answer FROM idempotency WHERE workspace = ? AND key = ?`).int(workspace).key(key)
-	more, err := q.row()
-	if err != nil || !more {
-		return store.AcceptResult{Verdict: store.Missing}, err
-	}
-	defer q.done()
-	switch {
-	case q.i(3) <= micros(now):
-		return store.AcceptResult{Verdict: store.Missing}, nil
-	case q.key16(0) != body:
-		return store.AcceptResult{Verdict: store.Mismatch}, nil
-	default:
-		return store.AcceptResult{Verdict: store.Replayed, Message: q.key16(1), Day: int32(q.i(2)), Answer: q.bytes(4)}, nil
-	}
-}
-
-// Recall looks up what an idempotency key gave.
-func (s *Store) Recall(ctx context.Context, ws message.WorkspaceID, key, body [16]byte, now time.Time) (r store.AcceptResult, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		r, err = c.recall(s.names.find(ws), key, body, now)
-		return err
-	})
-	return r, err
 }
 
 // person finds the contact of a message, or checks that it can be made.
@@ -148,23 +100,24 @@ func (w *writer) exists(workspace int64, id message.MessageID) (bool, error) {
 	return more, err
 }
 
-func (w *writer) insertMessage(workspace, contact int64, m *store.Message) error {
+// insertMessage writes nothing and gives false when the id is there already.
+func (w *writer) insertMessage(workspace, contact int64, m *store.Message) (fresh bool, err error) {
 	purpose, err := w.word(string(m.Purpose))
 	if err != nil {
-		return err
+		return false, err
 	}
 	channel, err := w.word(string(m.Channel))
 	if err != nil {
-		return err
+		return false, err
 	}
 	sender, err := w.number(m.Sender)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return w.c.q(`INSERT INTO messages (workspace, id, contact, direction, purpose, channel, sender, created_at, provider_at, identity, sealed)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
+	return w.wrote(w.c.q(`INSERT INTO messages (workspace, id, contact, direction, purpose, channel, sender, created_at, provider_at, identity, sealed)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`).
 		int(workspace).key(m.ID).int(contact).int(int64(m.Direction)).int(purpose).int(channel).int(sender).
-		time(m.CreatedAt).time(m.ProviderAt).id(m.Identity).blob(m.Sealed).exec()
+		time(m.CreatedAt).time(m.ProviderAt).id(m.Identity).blob(m.Sealed))
 }
 
 func (w *writer) insertDelivery(workspace int64, a *store.Acceptance) error {

@@ -37,7 +37,7 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 		{p.Callbacks, old(`SELECT 0, id, NULL FROM callbacks WHERE until = -1 AND at < ? LIMIT ?`), dropping(`DELETE FROM callbacks WHERE ? = 0 AND id = ?`)},
 		{p.Media, s.oldMedia, (*writer).dropMedia},
 		{p.Media, old(`SELECT 0, key, NULL FROM links WHERE expires_at < ? LIMIT ?`), dropping(`DELETE FROM links WHERE ? = 0 AND key = ?`)},
-		{p.Idempotency, old(`SELECT workspace, key, NULL FROM idempotency WHERE expires_at < ? LIMIT ?`), nil},
+		{p.Idempotency, oldAnswers, (*writer).dropAnswer},
 		{p.Dedup, old(`SELECT workspace, key, NULL FROM dedup WHERE forget_at < ? LIMIT ?`), dropping(`DELETE FROM dedup WHERE workspace = ? AND key = ?`)},
 		{p.Refs, old(`SELECT connector, key, message FROM refs WHERE expires_at < ? LIMIT ?`), nil},
 	} {
@@ -57,13 +57,9 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 		}
 		drop := k.drop
 		if drop == nil {
-			// Keys and refs may have been renewed since they were read.
+			// Refs may have been renewed since they were read.
 			at := micros(k.before)
 			drop = func(w *writer, d doomed) (int, error) {
-				if d.b == [16]byte{} {
-					_, err := w.wrote(w.c.q(`DELETE FROM idempotency WHERE workspace = ? AND key = ? AND expires_at < ?`).int(d.n).key(d.a).int(at))
-					return w.c.c.Changes(), err
-				}
 				_, err := w.wrote(w.c.q(`DELETE FROM refs WHERE connector = ? AND key = ? AND message = ? AND expires_at < ?`).int(d.n).key(d.a).key(d.b).int(at))
 				return w.c.c.Changes(), err
 			}
@@ -287,6 +283,7 @@ func (s *Store) passed(c *conn) (int64, error) {
 }
 
 func (w *writer) dropEvent(d doomed) (int, error) {
+	w.stale = true
 	if err := w.c.q(`UPDATE meta SET value = max(value, ?) WHERE name = 'seq'`).int(d.n).exec(); err != nil {
 		return 0, err
 	}

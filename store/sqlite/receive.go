@@ -60,7 +60,7 @@ func (w *writer) receive(r *store.Reception) (store.Verdict, error) {
 			return 0, err
 		}
 	}
-	if err := w.insertMessage(workspace, who.n, m); err != nil {
+	if _, err := w.insertMessage(workspace, who.n, m); err != nil {
 		return 0, err
 	}
 	for _, file := range r.Media {

@@ -50,6 +50,7 @@ type Store struct {
 	opened  int // of readers
 	writer  *writer
 	keeper  *keeper
+	tail    tail
 
 	gate    sync.RWMutex // closed and sends on queue
 	closed  bool

@@ -207,21 +207,27 @@ func (w *writer) eventNumbers(reader string, cursor store.Cursor, rows []*store.
 	for _, r := range rows {
 		wanted[r.Event.ID] = 0
 	}
-	saved, err := w.c.cursor(reader)
-	if err != nil {
-		return nil, err
-	}
-	from, err1 := w.s.place(w.c, saved)
-	to, err2 := w.s.place(w.c, cursor)
 	left := len(wanted)
-	if err1 == nil && err2 == nil {
-		if left, err = w.findEvents(wanted, left, from.seq, to.seq); err != nil {
+	to, ok := parsePlace(cursor)
+	if ok && to.epoch == w.epoch {
+		left = w.s.tail.numbers(wanted, to.seq-2*int64(len(rows)))
+	}
+	if left > 0 {
+		saved, err := w.c.cursor(reader)
+		if err != nil {
 			return nil, err
+		}
+		from, err1 := w.s.place(w.c, saved)
+		to, err2 := w.s.place(w.c, cursor)
+		if err1 == nil && err2 == nil {
+			if left, err = w.findEvents(wanted, left, from.seq, to.seq); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if left > 0 {
 		// An event from elsewhere in the log: rare, and a long look.
-		if _, err = w.findEvents(wanted, left, 0, w.seq); err != nil {
+		if _, err := w.findEvents(wanted, left, 0, w.seq); err != nil {
 			return nil, err
 		}
 	}

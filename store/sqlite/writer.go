@@ -35,12 +35,16 @@ type writer struct {
 	// it is loaded anew after a rollback.
 	loaded   bool
 	seq      int64 // last event number given
+	epoch    int64 // of the log
+	answers  int64 // last number given
 	config   map[int64]int64
 	leases   map[int64]lease
 	parked   int64
 	contacts map[contactKey]contact
 
-	logged int  // events appended in this transaction
+	fresh  []*store.LogEvent // logged in this transaction
+	copier copier
+	stale  bool // this transaction changes events the tail may hold
 	since  int  // groups since the last look at the write-ahead log
 	shred  bool // the log holds pages of an erased contact
 }
@@ -214,7 +218,7 @@ func (w *writer) try(group []*op) (int, error) {
 	if err := w.c.q(`BEGIN IMMEDIATE`).exec(); err != nil {
 		return -1, err
 	}
-	w.logged = 0
+	w.fresh, w.stale = w.fresh[:0], false
 	if !w.loaded {
 		if err := w.load(); err != nil {
 			return -1, w.undo(err)
@@ -233,10 +237,22 @@ func (w *writer) try(group []*op) (int, error) {
 		return -1, w.undo(err)
 	}
 	w.names.keep()
-	if w.logged > 0 {
+	w.told()
+	return -1, nil
+}
+
+// told lets readers see what was committed.
+func (w *writer) told() {
+	switch {
+	case w.stale:
+		w.s.tail.reset(w.epoch, w.seq)
+	case len(w.fresh) > 0:
+		w.s.tail.add(w.fresh, w.seq)
+	}
+	if len(w.fresh) > 0 {
+		clear(w.fresh)
 		w.s.announce()
 	}
-	return -1, nil
 }
 
 func (w *writer) undo(cause error) error {
@@ -281,9 +297,20 @@ func (w *writer) load() error {
 	if w.parked, err = w.c.count(`SELECT count(*) FROM parked`); err != nil {
 		return err
 	}
-	w.seq, err = w.c.count(headSQL)
-	w.loaded = err == nil
-	return err
+	if w.seq, err = w.c.count(headSQL); err != nil {
+		return err
+	}
+	if w.epoch, err = w.c.count(`SELECT max(epoch) FROM epochs`); err != nil {
+		return err
+	}
+	if w.answers, err = w.c.count(`SELECT coalesce(max(n), 0) FROM answers`); err != nil {
+		return err
+	}
+	w.loaded = true
+	// Nothing is in the tail that is not in the file: a transaction that failed
+	// was not told. One whose outcome is unknown may be in the file only.
+	w.s.tail.reset(w.epoch, w.seq)
+	return nil
 }
 
 // ownFault reports whether an error is about the op and not the database.

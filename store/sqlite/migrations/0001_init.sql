@@ -198,16 +198,25 @@ CREATE INDEX deliveries_ready ON deliveries (connector, priority, id) WHERE read
 CREATE INDEX deliveries_sending ON deliveries (connector, id) WHERE state = 3;
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at > 0;
 
+-- Keys are random: every new one changes a page somewhere. Their rows are small,
+-- and the answers stand apart, one behind the other.
 CREATE TABLE idempotency (
+    workspace INTEGER NOT NULL, -- clear: of names
+    key       BLOB NOT NULL,    -- hash
+    answer    INTEGER NOT NULL, -- clear: answers.n
+    PRIMARY KEY (workspace, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE answers (
+    n          INTEGER PRIMARY KEY, -- clear
     workspace  INTEGER NOT NULL, -- clear: of names
-    key        BLOB NOT NULL,    -- hash
+    key        BLOB NOT NULL,    -- hash: as in idempotency
     body       BLOB NOT NULL,    -- hash
     message    BLOB NOT NULL,    -- clear
     day        INTEGER NOT NULL, -- clear
     expires_at INTEGER NOT NULL, -- clear
-    answer     BLOB,             -- sealed: daily key
-    PRIMARY KEY (workspace, key)
-) STRICT, WITHOUT ROWID;
+    answer     BLOB              -- sealed: daily key
+) STRICT;
 
 -- Open receipts only: a row leaves with its last receipt or its horizon.
 CREATE TABLE refs (
