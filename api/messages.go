@@ -237,10 +237,15 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request, who auth.Pr
 	if answer.Replayed {
 		h.Set("Idempotent-Replayed", "true")
 	}
-	out := appendAccepted(make([]byte, 0, 1024), answer)
+	out, _ := s.answers.Get().(*[]byte)
+	if out == nil {
+		out = new([]byte)
+	}
+	*out = appendAccepted((*out)[:0], answer)
 	w.WriteHeader(http.StatusAccepted)
 	// The client may be gone; the message is kept all the same.
-	_, _ = w.Write(out)
+	_, _ = w.Write(*out)
+	s.answers.Put(out)
 }
 
 func (s *Server) previewMessage(w http.ResponseWriter, r *http.Request, who auth.Principal) {

@@ -111,6 +111,8 @@ type Server struct {
 
 	send  *strict.Decoder[SendRequest]
 	batch *strict.Decoder[BatchRequest]
+
+	answers sync.Pool // of *[]byte: bodies of 202s
 }
 
 const (

@@ -27,6 +27,23 @@ type FitOptions struct {
 // the result fits caps, except that a text longer than the channel allows is
 // told as [No] and not cut.
 func Fit(c *message.Content, caps Capabilities, opt FitOptions) Rendering {
+	if text, ok := bare(c, &caps); ok {
+		return Rendering{Content: message.Content{Text: text, Preview: c.Preview}, Text: text, Segments: 1}
+	}
+	return fit(c, caps, opt)
+}
+
+// bare is the way of most messages: a text that the channel takes as it is, and
+// nothing beside it.
+func bare(c *message.Content, caps *Capabilities) (text string, ok bool) {
+	if len(c.Media)+len(c.Actions)+len(c.Cards) > 0 || c.List != nil || c.Location != nil || c.Reaction != nil ||
+		c.Header != "" || c.Footer != "" || c.Request != "" || caps.Text.Level != Full && caps.Text.Level != Partial {
+		return "", false
+	}
+	return c.Text, caps.Text.Max > 0 && len(c.Text) <= caps.Text.Max && (caps.Marks != Dropped || Unmark(c.Text) == c.Text)
+}
+
+func fit(c *message.Content, caps Capabilities, opt FitOptions) Rendering {
 	f := fitter{caps: &caps, opt: &opt, out: Rendering{Content: *c, Segments: 1}}
 	f.c = &f.out.Content
 	f.c.Media = append([]message.Media(nil), c.Media...)

@@ -279,3 +279,19 @@ func TestSecretIsNeverShown(t *testing.T) {
 		}
 	}
 }
+
+// TestBareTextIsFittedAlike: the short way gives what the long way does.
+func TestBareTextIsFittedAlike(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		caps := channel.Capabilities{
+			Text:  channel.Ability{Level: rapid.SampledFrom([]channel.Level{channel.Full, channel.Partial, channel.No}).Draw(t, "level"), Max: rapid.IntRange(0, 20).Draw(t, "max")},
+			Marks: rapid.SampledFrom([]channel.Level{"", channel.Dropped}).Draw(t, "marks"),
+		}
+		c := message.Content{Text: rapid.StringOf(rapid.RuneFrom([]rune("ab é*_~`\n😀"))).Draw(t, "text"), Preview: rapid.Bool().Draw(t, "preview")}
+		short := channel.Fit(&c, caps, channel.FitOptions{})
+		long := channel.FitAll(&c, caps, channel.FitOptions{})
+		if diff := cmp.Diff(long, short); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}

@@ -82,6 +82,7 @@ func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request
 	if err != nil {
 		return nil, err
 	}
+	p.cands, p.renderings = make([]route.Candidate, 0, len(steps)), make([]channel.Rendering, 0, len(steps))
 	for i := range steps {
 		if err := e.candidate(p, r, i, &steps[i], rc); err != nil {
 			return nil, err
@@ -222,11 +223,12 @@ func (e *Engine) candidate(p *prepared, r *Request, i int, s *RouteStep, rc reci
 	}
 	content, use := p.body.step(i)
 	receipts := e.receipts(conn.ID, typ)
-	c := route.Candidate{
+	p.cands = append(p.cands, route.Candidate{
 		Channel: s.Channel, Sender: sender.ID, Connector: conn.ID, Next: s.Next,
 		Delivered: receipts.Delivered, Read: receipts.Read, Expect: receipts.Horizon,
 		FreeForm: !content.IsZero(),
-	}
+	})
+	c := &p.cands[i]
 	if !receipts.Delivered {
 		c.Expect = 0
 	}
@@ -250,7 +252,7 @@ func (e *Engine) candidate(p *prepared, r *Request, i int, s *RouteStep, rc reci
 	if i == 0 || c.Facts.HasAddress && p.index == ([16]byte{}) {
 		_, p.index, _ = p.person.Address(typ.Addressed)
 	}
-	rendered, fault := e.templates(p, r, &c, typ, sender, content, use, field)
+	rendered, fault := e.templates(p, r, c, typ, sender, content, use, field)
 	if fault != nil {
 		return fault
 	}
@@ -258,7 +260,6 @@ func (e *Engine) candidate(p *prepared, r *Request, i int, s *RouteStep, rc reci
 	c.Quote = func(mode message.Mode, category message.Purpose) route.Price {
 		return e.quote(p.now, typ, sender, rc.country, r.Purpose, mode, category, c.Facts, c.Segments)
 	}
-	p.cands = append(p.cands, c)
 	p.renderings = append(p.renderings, rendered)
 	return nil
 }

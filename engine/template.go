@@ -124,7 +124,7 @@ func (e *Engine) templates(p *prepared, r *Request, c *route.Candidate, typ *cha
 		if text := e.plain(p.cfg, use); text != "" {
 			content = &message.Content{Text: text}
 			c.FreeForm = true
-			i := len(p.cands)
+			i := len(p.cands) - 1 // this step's
 			for len(p.body.Steps) <= i {
 				p.body.Steps = append(p.body.Steps, stepBody{})
 			}

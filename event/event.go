@@ -97,6 +97,11 @@ func Render(ctx context.Context, o Opener, e *store.LogEvent) ([]byte, error) {
 // RenderEvent is Render for an event that does not come with its place in the
 // log, such as that of a webhook delivery.
 func RenderEvent(ctx context.Context, o Opener, e *store.Event) ([]byte, error) {
+	return AppendEvent(ctx, make([]byte, 0, 256+len(e.Data)+len(e.Sealed)), o, e)
+}
+
+// AppendEvent is RenderEvent at the end of b. With an error it gives nil.
+func AppendEvent(ctx context.Context, b []byte, o Opener, e *store.Event) ([]byte, error) {
 	var personal []byte
 	var erased bool
 	if len(e.Sealed) > 0 {
@@ -105,7 +110,6 @@ func RenderEvent(ctx context.Context, o Opener, e *store.Event) ([]byte, error) 
 			return nil, fmt.Errorf("opening event %s: %w", e.ID, err)
 		}
 	}
-	b := make([]byte, 0, 256+len(e.Data)+len(personal))
 	b = append(b, `{"id":"`...)
 	b = e.ID.Append(b)
 	b = append(b, `","type":`...)

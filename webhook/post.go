@@ -122,10 +122,14 @@ const (
 // back apart: those that never will, and those that may later.
 func compose(ctx context.Context, o event.Opener, rows []*store.WebhookDelivery, batch bool) (l letter, never, later []*store.WebhookDelivery) {
 	if batch {
-		l.body = append(make([]byte, 0, 512*len(rows)), batchHead...)
+		l.body = append(make([]byte, 0, 448*len(rows)), batchHead...)
 	}
 	for _, r := range rows {
-		one, err := event.RenderEvent(ctx, o, &r.Event)
+		b := l.body
+		if batch && len(l.rows) > 0 {
+			b = append(b, ',')
+		}
+		b, err := event.AppendEvent(ctx, b, o, &r.Event)
 		switch {
 		case errors.Is(err, event.ErrNotObject):
 			never = append(never, r)
@@ -133,15 +137,8 @@ func compose(ctx context.Context, o event.Opener, rows []*store.WebhookDelivery,
 		case err != nil:
 			later = append(later, r)
 			continue
-		case !batch:
-			l.body = one
-		default:
-			if len(l.rows) > 0 {
-				l.body = append(l.body, ',')
-			}
-			l.body = append(l.body, one...)
 		}
-		l.rows = append(l.rows, r)
+		l.body, l.rows = b, append(l.rows, r)
 	}
 	if batch {
 		l.body = append(l.body, batchTail...)

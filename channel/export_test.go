@@ -1,0 +1,4 @@
+package channel
+
+// FitAll is Fit without its short way.
+var FitAll = fit
