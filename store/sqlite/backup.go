@@ -120,6 +120,9 @@ func (s *Store) Epoch(ctx context.Context, raise bool) (epoch int64, err error) 
 		if epoch, err = w.c.count(`SELECT max(epoch) + 1 FROM epochs`); err != nil {
 			return err
 		}
+		if err := w.flush(); err != nil {
+			return err
+		}
 		w.epoch, w.stale = epoch, true
 		return w.c.q(`INSERT INTO epochs (epoch, after) VALUES (?, ?)`).int(epoch).int(w.seq).exec()
 	})

@@ -19,7 +19,7 @@ const (
 func Classes() map[string]map[string]Class {
 	return map[string]map[string]Class{
 		"names": {}, "meta": {}, "epochs": {}, "workspaces": {}, "settings": {}, "senders": {}, "templates": {},
-		"cursors": {}, "charges": {}, "leases": {}, "webhooks": {}, "deliveries": {},
+		"cursors": {}, "charges": {}, "leases": {}, "webhooks": {}, "deliveries": {}, "events": {},
 		"keys":         {"bytes": ByBrand},
 		"api_keys":     {"hash": Hash},
 		"connectors":   {"sealed": ByBrand},
@@ -30,7 +30,7 @@ func Classes() map[string]map[string]Class {
 		"suppressions": {"identity": Hash},
 		"reach":        {"identity": Hash},
 		"messages":     {"identity": Hash, "sealed": ByContact},
-		"events":       {"sealed": ByContact},
+		"event_halves": {"sealed": ByContact},
 		"idempotency":  {"key": Hash},
 		"answers":      {"key": Hash, "body": Hash, "answer": ByDay},
 		"refs":         {"key": Hash},

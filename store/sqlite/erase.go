@@ -41,7 +41,7 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 				return err
 			}
 		}
-		if err := w.c.q(`UPDATE events SET sealed = NULL WHERE contact = ? AND workspace = ? AND sealed IS NOT NULL`).key(id).int(workspace).exec(); err != nil {
+		if err := w.c.q(`DELETE FROM event_halves WHERE contact = ? AND workspace = ?`).key(id).int(workspace).exec(); err != nil {
 			return err
 		}
 		c.version++

@@ -87,7 +87,7 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 			`SELECT count(*) FROM callbacks WHERE until >= 0 AND (?1 = 0 OR workspace = ?1)`:                              &b.Callbacks,
 			`SELECT count(*) FROM callbacks WHERE until = -1 AND (?1 = 0 OR workspace = ?1)`:                              &b.SetAside,
 			`SELECT count(*) FROM charges WHERE (?1 = 0 OR workspace = ?1)`:                                               &b.Charges,
-			`SELECT count(*) FROM events WHERE (?1 = 0 OR workspace = ?1)`:                                                &b.Events,
+			`SELECT coalesce(sum(n), 0) FROM events WHERE (?1 = 0 OR workspace = ?1)`:                                     &b.Events,
 			`SELECT (SELECT count(*) FROM messages m WHERE direction = 1 AND (?1 = 0 OR workspace = ?1)
 					AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.workspace = m.workspace AND d.id = m.id))
 				+ (SELECT count(*) FROM deliveries d WHERE (?1 = 0 OR workspace = ?1)

@@ -1,9 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,41 +14,147 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
-// log appends events to the log within the writer's transaction. Their numbers
-// rise in the order of commits because one goroutine gives them.
+// log appends events to the log within the writer's transaction: flush writes
+// them when the group has run.
 func (w *writer) log(events []store.Event) error {
 	for i := range events {
-		e := &events[i]
-		workspace, err := w.number(e.Workspace)
-		if err != nil {
-			return err
-		}
-		kind, err := w.word(e.Type)
-		if err != nil {
-			return err
-		}
-		w.seq++
-		err = w.c.q(`INSERT INTO events (seq, id, workspace, type, message, contact, version, at, data, sealed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-			int(w.seq).key(e.ID).int(workspace).int(kind).id(e.Message).id(e.Contact).
-			int(int64(e.Version)).time(e.At).blob(e.Data).blob(e.Sealed).exec()
-		if err != nil {
-			return err
-		}
-		w.fresh = append(w.fresh, w.copier.event(e))
+		w.fresh = append(w.fresh, w.copier.event(&events[i]))
 	}
 	return nil
 }
 
-const eventColumns = `e.seq, e.id, e.workspace, e.type, e.message, e.contact, e.version, e.at, e.data, e.sealed`
-
-// event reads eventColumns, the first of which is at column c.
-func (s *Store) event(q *stmt, c int) store.Event {
-	return store.Event{
-		ID: q.key16(c + 1), Workspace: s.names.id(q.i(c + 2)), Type: s.names.word(q.i(c + 3)),
-		Message: q.key16(c + 4), Contact: q.key16(c + 5), Version: int32(q.i(c + 6)), At: q.t(c + 7),
-		Data: q.bytes(c + 8), Sealed: q.bytes(c + 9),
+// flush writes what the transaction logged since the last flush, in runs of one
+// workspace each. Numbers rise in the order of commits because one goroutine
+// gives them; within a commit each workspace's events keep their order.
+func (w *writer) flush() error {
+	list := w.fresh[w.flushed:]
+	if len(list) == 0 {
+		return nil
 	}
+	slices.SortStableFunc(list, func(a, b *store.LogEvent) int { return bytes.Compare(a.Workspace[:], b.Workspace[:]) })
+	for len(list) > 0 {
+		n := 1
+		for n < min(len(list), runMost) && list[n].Workspace == list[0].Workspace {
+			n++
+		}
+		if err := w.insertRun(list[:n]); err != nil {
+			return err
+		}
+		list = list[n:]
+	}
+	w.flushed = len(w.fresh)
+	return nil
+}
+
+func (w *writer) insertRun(list []*store.LogEvent) error {
+	workspace, err := w.number(list[0].Workspace)
+	if err != nil {
+		return err
+	}
+	first, since := w.seq+1, micros(list[0].At)
+	until := since
+	w.buf = w.buf[:0]
+	for i, e := range list {
+		kind, err := w.word(e.Type)
+		if err != nil {
+			return err
+		}
+		until = max(until, micros(e.At))
+		w.buf = appendEvent(w.buf, &e.Event, int64(i), kind, since)
+		if e.Sealed == nil {
+			continue
+		}
+		err = w.c.q(`INSERT INTO event_halves (seq, workspace, contact, sealed) VALUES (?, ?, ?, ?)`).
+			int(first + int64(i)).int(workspace).id(e.Contact).blob(e.Sealed).exec()
+		if err != nil {
+			return err
+		}
+	}
+	w.seq += int64(len(list))
+	return w.c.q(`INSERT INTO events (first, last, workspace, n, since, until, run) VALUES (?, ?, ?, ?, ?, ?, ?)`).
+		int(first).int(w.seq).int(workspace).int(int64(len(list))).int(since).int(until).blob(w.buf).exec()
+}
+
+// runs reads runs, those of one workspace only where it is not zero, that may
+// hold events above a number and begin at most at another, until enough says
+// so. Personal halves are not read.
+func (s *Store) runs(c *conn, workspace, above, most int64, enough func(*run) bool) error {
+	q := c.q(`SELECT first, workspace, since, run FROM events WHERE first > ?1 AND first <= ?2 ORDER BY first`)
+	if workspace != 0 {
+		q = c.q(`SELECT first, workspace, since, run FROM events WHERE workspace = ?3 AND first > ?1 AND first <= ?2 ORDER BY first`)
+	}
+	q.int(above - runMost).int(most)
+	if workspace != 0 {
+		q.int(workspace)
+	}
+	defer q.done()
+	for {
+		more, err := q.row()
+		if err != nil || !more {
+			return err
+		}
+		r, err := unpack(q.bytes(3), q.i(0), q.i(2), s.names.word)
+		if err != nil {
+			return err
+		}
+		ws := s.names.id(q.i(1))
+		for i := range r.events {
+			r.events[i].Workspace = ws
+		}
+		if enough(r) {
+			return nil
+		}
+	}
+}
+
+// half reads the personal half of an event; nil when it was erased.
+func (c *conn) half(seq int64) ([]byte, error) {
+	q := c.q(`SELECT sealed FROM event_halves WHERE seq = ?`).int(seq)
+	more, err := q.row()
+	if err != nil || !more {
+		return nil, err
+	}
+	defer q.done()
+	return q.bytes(0), nil
+}
+
+// An eventFinder finds events by number; neighbours come from one reading.
+type eventFinder struct {
+	s    *Store
+	c    *conn
+	last *run
+}
+
+// find gives false when the event is gone.
+func (f *eventFinder) find(seq int64) (store.Event, bool, error) {
+	at, ok := f.in(seq)
+	if !ok {
+		f.last = nil
+		err := f.s.runs(f.c, 0, seq, seq, func(r *run) bool {
+			f.last = r
+			_, ok = f.in(seq)
+			return ok
+		})
+		if err != nil || !ok {
+			return store.Event{}, false, err
+		}
+		at, _ = f.in(seq)
+	}
+	e := f.last.events[at]
+	if f.last.sealed[at] {
+		var err error
+		if e.Sealed, err = f.c.half(seq); err != nil {
+			return e, false, err
+		}
+	}
+	return e, true, nil
+}
+
+func (f *eventFinder) in(seq int64) (int, bool) {
+	if f.last == nil {
+		return 0, false
+	}
+	return slices.BinarySearch(f.last.seqs, seq)
 }
 
 var errCursor = errors.New("not a cursor of this log")
@@ -105,22 +214,29 @@ func (s *Store) Read(ctx context.Context, ws message.WorkspaceID, after store.Cu
 			return err
 		}
 		next = p.cursor()
-		var q *stmt
-		if ws.IsZero() {
-			q = c.q(`SELECT ` + eventColumns + ` FROM events e WHERE e.seq > ? ORDER BY e.seq LIMIT ?`).int(p.seq).int(int64(limit))
-		} else {
-			q = c.q(`SELECT ` + eventColumns + ` FROM events e WHERE e.workspace = ? AND e.seq > ? ORDER BY e.seq LIMIT ?`).
-				int(s.names.find(ws)).int(p.seq).int(int64(limit))
-		}
-		for {
-			more, err := q.row()
-			if err != nil || !more {
-				return err
+		var halves []int
+		err = s.runs(c, s.names.find(ws), p.seq, math.MaxInt64, func(r *run) bool {
+			for i := range r.events {
+				if r.seqs[i] <= p.seq || len(list) == limit {
+					continue
+				}
+				p.seq = r.seqs[i]
+				next = p.cursor()
+				if r.sealed[i] {
+					halves = append(halves, len(list))
+				}
+				list = append(list, &store.LogEvent{Event: r.events[i], Cursor: next})
 			}
-			p.seq = q.i(0)
-			next = p.cursor()
-			list = append(list, &store.LogEvent{Event: s.event(q, 0), Cursor: next})
+			return len(list) == limit
+		})
+		for _, i := range halves {
+			if err != nil {
+				break
+			}
+			at, _ := parsePlace(list[i].Cursor)
+			list[i].Sealed, err = c.half(at.seq)
 		}
+		return err
 	})
 	if err != nil {
 		return nil, after, err
@@ -143,7 +259,9 @@ func (s *Store) Head(ctx context.Context) (store.Cursor, error) {
 	return head, err
 }
 
-const headSQL = `SELECT max((SELECT coalesce(max(seq), 0) FROM events), (SELECT value FROM meta WHERE name = 'seq'))`
+// headSQL gives the last number given; meta keeps it where a purge took the
+// event that had it.
+const headSQL = `SELECT max(coalesce((SELECT last FROM events WHERE first = (SELECT max(first) FROM events)), 0), (SELECT value FROM meta WHERE name = 'seq'))`
 
 // Cursor reads a named reader's saved cursor.
 func (s *Store) Cursor(ctx context.Context, reader string) (store.Cursor, error) {

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/parley-messaging/parley/store"
@@ -12,6 +14,7 @@ import (
 type doomed struct {
 	n    int64
 	a, b [16]byte
+	seqs []int64 // of events in a run
 }
 
 // Purge looks for rows on a reading connection and deletes them in one write,
@@ -32,7 +35,7 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 	}{
 		{p.Messages, s.oldMessages, (*writer).dropMessage},
 		{p.Content, s.oldContent, (*writer).dropContent},
-		{p.Events, s.oldEvents, (*writer).dropEvent},
+		{p.Events, s.oldEvents, (*writer).dropEvents},
 		{p.Webhooks, s.oldWebhooks, dropping(`DELETE FROM webhooks WHERE endpoint = ? AND id = ? AND state <> 0`)},
 		{p.Callbacks, old(`SELECT 0, id, NULL FROM callbacks WHERE until = -1 AND at < ? LIMIT ?`), dropping(`DELETE FROM callbacks WHERE ? = 0 AND id = ?`)},
 		{p.Media, s.oldMedia, (*writer).dropMedia},
@@ -105,7 +108,7 @@ func doomedRows(q *stmt) (rows []doomed, err error) {
 		if err != nil || !more {
 			return rows, err
 		}
-		rows = append(rows, doomed{q.i(0), q.key16(1), q.key16(2)})
+		rows = append(rows, doomed{n: q.i(0), a: q.key16(1), b: q.key16(2)})
 	}
 }
 
@@ -216,7 +219,8 @@ func (w *writer) dropContent(d doomed) (int, error) {
 }
 
 // oldEvents finds events that every reader has passed and no webhook delivery
-// refers to. The log is in the order of time, a day of clock trouble aside.
+// refers to, by run. The log is in the order of time, a day of clock trouble
+// aside.
 func (s *Store) oldEvents(c *conn, only int64, before time.Time, limit int) (rows []doomed, err error) {
 	passed, err := s.passed(c)
 	if err != nil {
@@ -230,28 +234,40 @@ func (s *Store) oldEvents(c *conn, only int64, before time.Time, limit int) (row
 	if err != nil {
 		return nil, err
 	}
-	const needed = `SELECT e.seq, e.at, EXISTS (SELECT 1 FROM webhooks k WHERE k.endpoint IN (SELECT value FROM json_each(?1)) AND k.seq = e.seq) FROM events e`
-	var q *stmt
-	if only == 0 {
-		q = c.q(needed + ` WHERE e.seq <= ?2 ORDER BY e.seq`).text(string(list)).int(passed)
-	} else {
-		q = c.q(needed + ` INDEXED BY events_workspace WHERE e.workspace = ?3 AND e.seq <= ?2 ORDER BY e.seq`).text(string(list)).int(passed).int(only)
-	}
-	defer q.done()
-	for len(rows) < limit {
-		more, err := q.row()
-		if err != nil || !more {
-			return rows, err
+	found := 0
+	var fault error
+	err = s.runs(c, only, 0, passed, func(r *run) bool {
+		d := doomed{n: r.first}
+		young := false
+		for i := range r.events {
+			at, seq := r.events[i].At, r.seqs[i]
+			young = young || !at.Before(before.Add(day))
+			if seq > passed || !at.Before(before) || found == limit {
+				continue
+			}
+			needed := false
+			if needed, fault = c.needed(string(list), seq); fault != nil {
+				return true
+			}
+			if !needed {
+				d.seqs = append(d.seqs, seq)
+				found++
+			}
 		}
-		at := q.t(1)
-		if !at.Before(before.Add(day)) {
-			break
+		if len(d.seqs) > 0 {
+			rows = append(rows, d)
 		}
-		if at.Before(before) && !q.b(2) {
-			rows = append(rows, doomed{n: q.i(0)})
-		}
-	}
-	return rows, nil
+		return young || found == limit
+	})
+	return rows, errors.Join(err, fault)
+}
+
+// needed reports whether a webhook delivery refers to an event.
+func (c *conn) needed(endpoints string, seq int64) (bool, error) {
+	q := c.q(`SELECT 1 FROM webhooks WHERE endpoint IN (SELECT value FROM json_each(?)) AND seq = ? LIMIT 1`).text(endpoints).int(seq)
+	more, err := q.row()
+	q.done()
+	return more, err
 }
 
 // passed gives the last event that every named reader has passed.
@@ -282,13 +298,52 @@ func (s *Store) passed(c *conn) (int64, error) {
 	return least, nil
 }
 
-func (w *writer) dropEvent(d doomed) (int, error) {
+// dropEvents takes events out of a run.
+func (w *writer) dropEvents(d doomed) (int, error) {
 	w.stale = true
-	if err := w.c.q(`UPDATE meta SET value = max(value, ?) WHERE name = 'seq'`).int(d.n).exec(); err != nil {
+	var left *run
+	var since int64
+	q := w.c.q(`SELECT since, run FROM events WHERE first = ?`).int(d.n)
+	more, err := q.row()
+	if err != nil || !more {
 		return 0, err
 	}
-	err := w.c.q(`DELETE FROM events WHERE seq = ?`).int(d.n).exec()
-	return w.c.c.Changes(), err
+	since = q.i(0)
+	left, err = unpack(q.bytes(1), d.n, since, w.names.word)
+	q.done()
+	if err != nil {
+		return 0, err
+	}
+	w.buf = w.buf[:0]
+	kept, gone, until, last := 0, 0, int64(0), int64(0)
+	for i := range left.events {
+		e, seq := &left.events[i], left.seqs[i]
+		if slices.Contains(d.seqs, seq) {
+			gone++
+			continue
+		}
+		kind, err := w.word(e.Type)
+		if err != nil {
+			return 0, err
+		}
+		if left.sealed[i] {
+			e.Sealed = []byte{} // only that there is one
+		}
+		w.buf = appendEvent(w.buf, e, seq-d.n, kind, since)
+		kept, until, last = kept+1, max(until, micros(e.At)), seq
+	}
+	for _, seq := range d.seqs {
+		if err := w.c.q(`UPDATE meta SET value = max(value, ?) WHERE name = 'seq'`).int(seq).exec(); err != nil {
+			return 0, err
+		}
+		if err := w.c.q(`DELETE FROM event_halves WHERE seq = ?`).int(seq).exec(); err != nil {
+			return 0, err
+		}
+	}
+	if kept == 0 {
+		return gone, w.c.q(`DELETE FROM events WHERE first = ?`).int(d.n).exec()
+	}
+	return gone, w.c.q(`UPDATE events SET n = ?, last = ?, until = ?, run = ? WHERE first = ?`).int(int64(kept)).int(last).int(until).blob(w.buf).int(d.n).exec()
 }
 
 // oldWebhooks finds settled deliveries whose last try is long ago. Rows of an

@@ -238,21 +238,15 @@ func (w *writer) eventNumbers(reader string, cursor store.Cursor, rows []*store.
 }
 
 func (w *writer) findEvents(wanted map[message.EventID]int64, left int, after, last int64) (int, error) {
-	q := w.c.q(`SELECT seq, id FROM events WHERE seq > ? AND seq <= ? ORDER BY seq`).int(after).int(last)
-	for left > 0 {
-		more, err := q.row()
-		if err != nil {
-			return left, err
+	err := w.s.runs(w.c, 0, after, last, func(r *run) bool {
+		for i := range r.events {
+			id := r.events[i].ID
+			if seq, ok := wanted[id]; ok && seq == 0 && r.seqs[i] > after && r.seqs[i] <= last {
+				wanted[id] = r.seqs[i]
+				left--
+			}
 		}
-		if !more {
-			return left, nil
-		}
-		id := message.EventID(q.key16(1))
-		if seq, ok := wanted[id]; ok && seq == 0 {
-			wanted[id] = q.i(0)
-			left--
-		}
-	}
-	q.done()
-	return left, nil
+		return left == 0
+	})
+	return left, err
 }

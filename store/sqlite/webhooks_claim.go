@@ -54,8 +54,9 @@ func (s *Store) Claim(ctx context.Context, endpoint message.EndpointID, owner st
 	slices.SortFunc(rows, func(a, b claimed) int { return int(a.seq - b.seq) })
 	list := make([]*store.WebhookDelivery, 0, len(rows))
 	err = s.snapshot(ctx, func(c *conn) error {
+		f := eventFinder{s: s, c: c}
 		for _, r := range rows {
-			found, err := s.webhookRows(c.q(`SELECT ` + webhookColumns + webhookJoin + `WHERE k.endpoint = ? AND k.seq = ?`).int(n).int(r.seq))
+			found, err := s.webhookRows(&f, c.q(`SELECT `+webhookColumns+` FROM webhooks WHERE endpoint = ? AND seq = ?`).int(n).int(r.seq))
 			if err != nil {
 				return err
 			}
@@ -72,21 +73,38 @@ func (s *Store) Claim(ctx context.Context, endpoint message.EndpointID, owner st
 	return list, nil
 }
 
-const webhookColumns = `k.id, k.workspace, k.endpoint, k.state, k.tries, k.next_at, k.created_at, k.last_at, k.status, k.error, ` + eventColumns
+const webhookColumns = `id, workspace, endpoint, state, tries, next_at, created_at, last_at, status, error, seq`
 
-const webhookJoin = ` FROM webhooks k CROSS JOIN events e ON e.seq = k.seq `
-
-func (s *Store) webhookRows(q *stmt) (list []*store.WebhookDelivery, err error) {
+// webhookRows reads webhookColumns and then the events they are about; a row
+// whose event is gone is left out.
+func (s *Store) webhookRows(f *eventFinder, q *stmt) (list []*store.WebhookDelivery, err error) {
+	var seqs []int64
 	for {
 		more, err := q.row()
-		if err != nil || !more {
-			return list, err
+		if err != nil {
+			return nil, err
 		}
+		if !more {
+			break
+		}
+		seqs = append(seqs, q.i(10))
 		list = append(list, &store.WebhookDelivery{
 			ID: q.key16(0), Workspace: s.names.id(q.i(1)), Endpoint: s.names.id(q.i(2)), State: webhookState(q.i(3)), Tries: int(q.i(4)),
-			NextAt: q.t(5), CreatedAt: q.t(6), LastAt: q.t(7), Status: int(q.i(8)), Error: q.str(9), Event: s.event(q, 10),
+			NextAt: q.t(5), CreatedAt: q.t(6), LastAt: q.t(7), Status: int(q.i(8)), Error: q.str(9),
 		})
 	}
+	kept := list[:0]
+	for i, d := range list {
+		e, ok, err := f.find(seqs[i])
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			d.Event = e
+			kept = append(kept, d)
+		}
+	}
+	return kept, nil
 }
 
 // NextDelivery gives when an endpoint's earliest delivery that may go is due.
@@ -151,9 +169,9 @@ func (s *Store) DeliveryList(ctx context.Context, ws message.WorkspaceID, endpoi
 	if state != "" {
 		wanted = webhookNumber(state)
 	}
-	err = s.read(ctx, func(c *conn) error {
-		list, err = s.webhookRows(c.q(`SELECT ` + webhookColumns + ` FROM webhooks k INDEXED BY webhooks_id CROSS JOIN events e ON e.seq = k.seq
-			WHERE k.endpoint = ? AND k.workspace = ? AND k.id < ? AND (?4 < 0 OR k.state = ?4) ORDER BY k.id DESC LIMIT ?5`).
+	err = s.snapshot(ctx, func(c *conn) error {
+		list, err = s.webhookRows(&eventFinder{s: s, c: c}, c.q(`SELECT `+webhookColumns+` FROM webhooks INDEXED BY webhooks_id
+			WHERE endpoint = ? AND workspace = ? AND id < ? AND (?4 < 0 OR state = ?4) ORDER BY id DESC LIMIT ?5`).
 			int(s.names.find(endpoint)).int(s.names.find(ws)).key(before).int(wanted).int(int64(limit)))
 		return err
 	})

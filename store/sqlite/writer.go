@@ -42,11 +42,12 @@ type writer struct {
 	parked   int64
 	contacts map[contactKey]contact
 
-	fresh  []*store.LogEvent // logged in this transaction
-	copier copier
-	stale  bool // this transaction changes events the tail may hold
-	since  int  // groups since the last look at the write-ahead log
-	shred  bool // the log holds pages of an erased contact
+	fresh   []*store.LogEvent // logged in this transaction
+	flushed int               // how many of them are written
+	copier  copier
+	stale   bool // this transaction changes events the tail may hold
+	since   int  // groups since the last look at the write-ahead log
+	shred   bool // the log holds pages of an erased contact
 }
 
 type contactKey struct {
@@ -218,7 +219,7 @@ func (w *writer) try(group []*op) (int, error) {
 	if err := w.c.q(`BEGIN IMMEDIATE`).exec(); err != nil {
 		return -1, err
 	}
-	w.fresh, w.stale = w.fresh[:0], false
+	w.fresh, w.flushed, w.stale = w.fresh[:0], 0, false
 	if !w.loaded {
 		if err := w.load(); err != nil {
 			return -1, w.undo(err)
@@ -228,6 +229,9 @@ func (w *writer) try(group []*op) (int, error) {
 		if err := o.run(w); err != nil {
 			return i, w.undo(err)
 		}
+	}
+	if err := w.flush(); err != nil {
+		return -1, w.undo(err)
 	}
 	if err := w.c.q(`COMMIT`).exec(); err != nil {
 		// The frames may have reached the disk although the flush failed.

@@ -272,21 +272,28 @@ CREATE TABLE dedup (
     PRIMARY KEY (workspace, key)
 ) STRICT, WITHOUT ROWID;
 
--- The log. seq is given by the one writer, so that its order is commit order.
+-- The log, in runs: the events of one workspace in one commit, at most 128. The
+-- one writer numbers them, so that the order of numbers is that of commits.
+-- run.go holds the form.
 CREATE TABLE events (
-    seq       INTEGER PRIMARY KEY, -- clear
-    id        BLOB NOT NULL,    -- clear
+    first     INTEGER PRIMARY KEY, -- clear: number of the first event
+    last      INTEGER NOT NULL, -- clear: number of the last event
     workspace INTEGER NOT NULL, -- clear: of names
-    type      INTEGER NOT NULL, -- clear: of names
-    message   BLOB,             -- clear
-    contact   BLOB,             -- clear: contacts.id
-    version   INTEGER NOT NULL, -- clear
-    at        INTEGER NOT NULL, -- clear
-    data      BLOB,             -- clear: JSON, nothing personal
-    sealed    BLOB              -- sealed
+    n         INTEGER NOT NULL, -- clear: how many
+    since     INTEGER NOT NULL, -- clear: times in the run count from here
+    until     INTEGER NOT NULL, -- clear: the latest
+    run       BLOB NOT NULL     -- clear: ids, types, times and JSON with nothing personal
 ) STRICT;
 CREATE INDEX events_workspace ON events (workspace);
-CREATE INDEX events_sealed ON events (contact) WHERE sealed IS NOT NULL;
+
+-- The personal halves of events.
+CREATE TABLE event_halves (
+    seq       INTEGER PRIMARY KEY, -- clear
+    workspace INTEGER NOT NULL, -- clear: of names
+    contact   BLOB,             -- clear: contacts.id
+    sealed    BLOB              -- sealed
+) STRICT;
+CREATE INDEX event_halves_contact ON event_halves (contact);
 
 CREATE TABLE cursors (
     reader TEXT PRIMARY KEY,  -- clear
@@ -310,7 +317,7 @@ CREATE TABLE endpoints (
 -- stand in the index that claims look at.
 CREATE TABLE webhooks (
     endpoint   INTEGER NOT NULL, -- clear: of names
-    seq        INTEGER NOT NULL, -- clear: events.seq
+    seq        INTEGER NOT NULL, -- clear: number of the event
     id         BLOB NOT NULL,    -- clear
     workspace  INTEGER NOT NULL, -- clear: of names
     message    BLOB,             -- clear
