@@ -170,7 +170,7 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 		if p.person.New != nil {
 			e.o.People.Stored(p.person)
 		}
-		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: &p.body, base: p.delivery.Version, country: p.country}
+		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: p.body, base: p.delivery.Version, country: p.country}
 		if p.person.New == nil {
 			r.person = p.person
 		}
@@ -236,7 +236,7 @@ func (e *Engine) acceptance(p *prepared) (*store.Acceptance, *Answer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	t := &turn{e: e, now: p.now, person: p.person, r: &record{ws: p.ws, d: d, sealed: sealed, body: &p.body}}
+	t := &turn{e: e, now: p.now, person: p.person, r: &record{ws: p.ws, d: d, sealed: sealed, body: p.body}}
 	item := &store.Acceptance{
 		Message: &store.Message{
 			ID: d.ID, Workspace: p.ws, Contact: p.person.ID, Direction: store.MT, Purpose: d.Purpose,

@@ -37,7 +37,7 @@ type prepared struct {
 	person     *contact.Person
 	index      [16]byte
 	country    string
-	body       body
+	body       *body // apart from the rest: it is kept until the message has left
 	cands      []route.Candidate
 	renderings []channel.Rendering
 	planned    []route.Planned
@@ -69,7 +69,7 @@ func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request
 	if r, err = e.kept(ctx, ws, person, r); err != nil {
 		return nil, err
 	}
-	p.body = body{To: rc.addr, Content: r.Content, Template: r.Template, ReplyTo: r.ReplyTo, Metadata: r.Metadata}
+	p.body = &body{To: rc.addr, Content: r.Content, Template: r.Template, ReplyTo: r.ReplyTo, Metadata: r.Metadata}
 	begin := now
 	if r.SendAt.After(now) {
 		begin = r.SendAt
