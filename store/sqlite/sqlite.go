@@ -34,6 +34,7 @@ type Options struct {
 	Group   int              // items after which a group is closed; 0 = 1,000
 	Cache   int              // page cache of the writer in KiB; 0 = 32,768
 
+	tail     int   // events of the log's end kept in memory; 0 = tailEvents
 	copyAt   int64 // pages in the write-ahead log after which it is copied; 0 = checkpointPages
 	pages    int64 // largest size of the file in pages, for tests of a full disk
 	readOnly bool  // let every write fail, for tests
@@ -89,6 +90,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 		stopped: make(chan struct{}),
 		changed: make(chan struct{}),
 		floors:  make(map[int64]message.MessageID),
+		tail:    tail{most: o.tail},
 	}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), s.release())
@@ -111,6 +113,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Cache <= 0 {
 		o.Cache = 32_768
+	}
+	if o.tail <= 0 {
+		o.tail = tailEvents
 	}
 	if o.copyAt <= 0 {
 		o.copyAt = checkpointPages

@@ -16,6 +16,14 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// TestStoreFromFile reads the log from the file where TestStore reads its end
+// from memory.
+func TestStoreFromFile(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
+		return open(t, filepath.Join(t.TempDir(), "parley.db"), Options{Now: now, Migrate: true, tail: 1})
+	})
+}
+
 func open(t *testing.T, path string, o Options) *Store {
 	t.Helper()
 	if o.Now == nil {

@@ -12,6 +12,7 @@ import (
 // commit need not empty their page caches for it. It holds copies, given out
 // again and again: readers change nothing in them.
 type tail struct {
+	most   int // events held
 	mu     sync.RWMutex
 	epoch  int64
 	after  int64 // the first event held follows this number
@@ -19,10 +20,10 @@ type tail struct {
 	size   int
 }
 
-// What a tail holds at most, in events and in bytes of their data.
+// What a tail holds at most: events, and bytes of their data.
 const (
-	tailEvents = 16_384
-	tailBytes  = 4 << 20
+	tailEvents = 8_192
+	tailBytes  = 2 << 20
 )
 
 // reset empties the tail: what was held may have changed in the file.
@@ -46,7 +47,7 @@ func (t *tail) add(events []*store.LogEvent, head int64) {
 		t.size += weight(e)
 	}
 	drop := 0
-	for len(t.events)-drop > tailEvents || t.size > tailBytes && drop < len(t.events) {
+	for len(t.events)-drop > t.most || t.size > tailBytes && drop < len(t.events) {
 		t.size -= weight(t.events[drop])
 		drop++
 	}

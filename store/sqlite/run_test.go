@@ -1,0 +1,198 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+// TestRun packs events and unpacks what was packed.
+func TestRun(t *testing.T) {
+	words := []string{"message.sent", "message.delivered", "contact.created"}
+	rapid.Check(t, func(t *rapid.T) {
+		id := func(name string) (id [16]byte) {
+			if rapid.Bool().Draw(t, name+" there") {
+				copy(id[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, name))
+			}
+			return id
+		}
+		first, since := rapid.Int64Range(1, 1<<40).Draw(t, "first"), rapid.Int64Range(0, 1<<52).Draw(t, "since")
+		want := &run{first: first}
+		var b []byte
+		for i := range rapid.IntRange(0, 5).Draw(t, "n") {
+			kind := rapid.IntRange(0, len(words)-1).Draw(t, "kind")
+			e := store.Event{
+				ID: id("id"), Type: words[kind], Message: id("message"), Contact: id("contact"), Version: rapid.Int32().Draw(t, "version"),
+				At: fromMicros(rapid.Int64Range(0, 1<<52).Draw(t, "at")),
+			}
+			if rapid.Bool().Draw(t, "data there") {
+				e.Data = rapid.SliceOf(rapid.Byte()).Draw(t, "data")
+			}
+			sealed := rapid.Bool().Draw(t, "sealed")
+			in := e
+			if sealed {
+				in.Sealed = []byte{1}
+			}
+			b = appendEvent(b, &in, int64(2*i), int64(kind), since)
+			want.events, want.seqs, want.sealed = append(want.events, e), append(want.seqs, first+int64(2*i)), append(want.sealed, sealed)
+		}
+		got, err := unpack(b, first, since, func(n int64) string { return words[n] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(run{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Fatal(diff)
+		}
+		for n := range len(b) { // cut short it is an error or fewer events
+			if part, err := unpack(b[:n], first, since, func(n int64) string { return words[n] }); err == nil && len(part.events) >= len(want.events) && len(b) > 0 {
+				t.Fatalf("%d of %d bytes gave %d events", n, len(b), len(part.events))
+			}
+		}
+	})
+}
+
+func FuzzRun(f *testing.F) {
+	f.Add(appendEvent(nil, &store.Event{ID: message.EventID{1}, Message: message.MessageID{2}, Version: 3, Data: []byte("{}")}, 1, 2, 3))
+	f.Add([]byte{0, 255, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := unpack(b, 1, 0, func(n int64) string { return strconv.FormatInt(n, 10) })
+		if err == nil && (len(r.events) != len(r.seqs) || len(r.events) != len(r.sealed)) {
+			t.Fatal("lists of different lengths")
+		}
+	})
+}
+
+// TestPurgeOfAPartOfARun: what is left keeps its number, and no number is given
+// twice, also by the next process.
+func TestPurgeOfAPartOfARun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	s := open(t, path, Options{Migrate: true})
+	ws := message.WorkspaceID(newID(time.Now()))
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	var all []store.Event
+	for i := range 6 {
+		at := now
+		if i%2 == 1 {
+			at = now.Add(-100 * time.Hour) // old ones among young ones, the last of all too
+		}
+		all = append(all, store.Event{ID: message.EventID(newID(now)), Workspace: ws, Type: "x", At: at, Data: []byte(strconv.Itoa(i)), Sealed: []byte{byte(i)}, Contact: message.ContactID{9}})
+	}
+	if err := s.Append(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	read := func() (list []store.Event, cursors []store.Cursor) {
+		t.Helper()
+		events, _, err := s.Read(t.Context(), ws, "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			list, cursors = append(list, e.Event), append(cursors, e.Cursor)
+		}
+		return list, cursors
+	}
+	_, before := read()
+	n, err := s.Purge(t.Context(), store.Purge{Events: now.Add(-50 * time.Hour)})
+	if err != nil || n != 3 {
+		t.Fatalf("purged %d, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path, Options{})
+	next := store.Event{ID: message.EventID(newID(now)), Workspace: ws, Type: "y", At: now}
+	if err := s.Append(t.Context(), []store.Event{next}); err != nil {
+		t.Fatal(err)
+	}
+	got, cursors := read()
+	if diff := cmp.Diff([]store.Event{all[0], all[2], all[4], next}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]store.Cursor{before[0], before[2], before[4], "1.7"}, cursors); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTail: readers see the same from memory and from the file, and nothing of
+// a person who was erased.
+func TestTail(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	s := open(t, path, Options{Migrate: true, tail: 40})
+	a, b := message.WorkspaceID(newID(time.Now())), message.WorkspaceID(newID(time.Now()))
+	for i := range 100 {
+		ws := [...]message.WorkspaceID{a, b}[i%3%2]
+		e := store.Event{ID: message.EventID(newID(time.Now())), Workspace: ws, Type: "x", At: time.Now().UTC().Truncate(time.Microsecond), Data: []byte(strconv.Itoa(i))}
+		if err := s.Append(t.Context(), []store.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := filepath.Join(t.TempDir(), "b.db")
+	if err := s.Backup(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	file := open(t, other, Options{tail: 1})
+	for _, ws := range []message.WorkspaceID{{}, a, b} {
+		for _, from := range []store.Cursor{"", "1.30", "1.60", "1.61", "1.75", "1.99", "1.100"} {
+			for _, limit := range []int{1, 7, 1000} {
+				want, wantNext, err := file.Read(t.Context(), ws, from, limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, next, err := s.Read(t.Context(), ws, from, limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || next != wantNext {
+					t.Errorf("%v from %q, %d: next %q, want %q\n%s", ws, from, limit, next, wantNext, diff)
+				}
+			}
+		}
+	}
+	if _, _, ok := s.tail.read(a, place{1, 90}, 5); !ok {
+		t.Error("the end of the log was not read from memory")
+	}
+	if _, _, ok := s.tail.read(a, place{1, 20}, 5); ok {
+		t.Error("memory claims to reach further back than it does")
+	}
+}
+
+// TestTailForgetsTheErased: what is read from memory after an erasure holds
+// nothing of the person.
+func TestTailForgetsTheErased(t *testing.T) {
+	w := newBench(t, 1)
+	s, who := w.s, w.people[0]
+	e := store.Event{ID: message.EventID(newID(time.Now())), Workspace: w.ws, Type: "x", At: time.Now(), Contact: who, Sealed: []byte("sealed")}
+	if err := s.Append(t.Context(), []store.Event{e}); err != nil {
+		t.Fatal(err)
+	}
+	sealed := func() (n int) {
+		t.Helper()
+		list, _, err := s.Read(t.Context(), w.ws, "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list {
+			if e.Sealed != nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := sealed(); n != 1 {
+		t.Fatalf("%d events with a personal half, want 1", n)
+	}
+	if _, err := s.Erase(t.Context(), w.ws, who, time.Now(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := sealed(); n != 0 {
+		t.Errorf("%d events still have a personal half", n)
+	}
+}
