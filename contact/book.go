@@ -18,7 +18,7 @@ import (
 const (
 	// A person with one number takes about 550 bytes, of which 240 are
 	// store.Person: 60 MB in all.
-	defaultSize = 100_000
+	defaultSize = 50_000
 	// hotSealers bounds the expanded keys held: 800 bytes each.
 	hotSealers = 4096
 )
@@ -29,7 +29,7 @@ type Options struct {
 	Workspaces *workspace.Registry
 	Now        func() time.Time
 	IDs        *id.Maker
-	Size       int // persons held in memory; 0 = 100,000
+	Size       int // persons held in memory; 0 = 50,000
 }
 
 // A Book finds people by address or id and keeps those asked for lately in

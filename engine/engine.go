@@ -140,7 +140,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.wire, e.cut = context.WithCancel(e.ctx)
-	e.refs.init(4 * o.Shards * o.Cache)
+	e.refs.init(2 * o.Shards * o.Cache)
 	for range o.Shards {
 		e.shards = append(e.shards, newShard(e))
 	}

@@ -19,7 +19,7 @@ const (
 func Classes() map[string]map[string]Class {
 	return map[string]map[string]Class{
 		"names": {}, "meta": {}, "epochs": {}, "workspaces": {}, "settings": {}, "senders": {}, "templates": {},
-		"cursors": {}, "charges": {}, "leases": {}, "webhooks": {}, "deliveries": {}, "events": {},
+		"cursors": {}, "charges": {}, "leases": {}, "webhooks": {}, "webhook_runs": {}, "deliveries": {}, "events": {},
 		"keys":         {"bytes": ByBrand},
 		"api_keys":     {"hash": Hash},
 		"connectors":   {"sealed": ByBrand},

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"sync"
 
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -99,34 +100,100 @@ func (s *Store) limits(c *conn, workspace int64, index [16]byte, p *store.Person
 	}
 }
 
-// Resolve reads the contacts behind blind indexes. An index without a contact
-// that is suppressed gives a Person without id.
+// Resolve finds people by their addresses. Who asks while another's reading runs
+// shares the next one: a commit between two readings empties the connection's
+// page cache, so that beginning a reading costs more than what is read.
 func (s *Store) Resolve(ctx context.Context, ws message.WorkspaceID, indexes [][16]byte) ([]*store.Person, error) {
-	list := make([]*store.Person, len(indexes))
-	workspace := s.names.find(ws)
+	q := &question{ws: ws, indexes: indexes, done: make(chan struct{})}
+	if s.questions.ask(q) {
+		go func() {
+			for list := s.questions.next(); len(list) > 0; list = s.questions.next() {
+				s.answer(context.WithoutCancel(ctx), list)
+			}
+		}()
+	}
+	select {
+	case <-q.done:
+		return q.people, q.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// A question asks for people; questions are answered many at once.
+type question struct {
+	ws      message.WorkspaceID
+	indexes [][16]byte
+	people  []*store.Person
+	err     error
+	done    chan struct{}
+}
+
+type questions struct {
+	mu      sync.Mutex
+	waiting []*question
+	busy    bool
+}
+
+// ask reports whether the caller is to see to it that what waits is answered.
+func (l *questions) ask(q *question) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = append(l.waiting, q)
+	if l.busy {
+		return false
+	}
+	l.busy = true
+	return true
+}
+
+// next gives what waits; where that is nothing, the next to ask sees to it.
+func (l *questions) next() []*question {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.waiting
+	l.waiting, l.busy = nil, len(list) > 0
+	return list
+}
+
+// answer reads for all who asked.
+func (s *Store) answer(ctx context.Context, list []*question) {
 	err := s.snapshot(ctx, func(c *conn) error {
-		for i, index := range indexes {
-			found, err := s.people(c, c.q(`SELECT `+personColumns+` FROM identities i CROSS JOIN contacts c ON c.n = i.contact
-				WHERE i.workspace = ? AND i.identity = ?`).int(workspace).key(index))
-			if err != nil {
-				return err
-			}
-			if len(found) > 0 {
-				list[i] = found[0]
-				continue
-			}
-			nobody := &store.Person{Workspace: ws}
-			if err := s.limits(c, workspace, index, nobody); err != nil {
-				return err
-			}
-			if len(nobody.Suppressed) > 0 {
-				list[i] = nobody
+		for _, q := range list {
+			if q.people, q.err = s.resolve(c, q.ws, q.indexes); q.err != nil {
+				q.err = readError(q.err)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	for _, q := range list {
+		if err != nil {
+			q.people, q.err = nil, err
+		}
+		close(q.done)
+	}
+}
+
+func (s *Store) resolve(c *conn, ws message.WorkspaceID, indexes [][16]byte) ([]*store.Person, error) {
+	list := make([]*store.Person, len(indexes))
+	workspace := s.names.find(ws)
+	for i, index := range indexes {
+		found, err := s.people(c, c.q(`SELECT `+personColumns+` FROM identities i CROSS JOIN contacts c ON c.n = i.contact
+			WHERE i.workspace = ? AND i.identity = ?`).int(workspace).key(index))
+		if err != nil {
+			return nil, err
+		}
+		if len(found) > 0 {
+			list[i] = found[0]
+			continue
+		}
+		nobody := &store.Person{Workspace: ws}
+		if err := s.limits(c, workspace, index, nobody); err != nil {
+			return nil, err
+		}
+		if len(nobody.Suppressed) > 0 {
+			list[i] = nobody
+		}
 	}
 	return list, nil
 }

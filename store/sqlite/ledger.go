@@ -111,13 +111,20 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 			}
 			b.States[message.State(q.i(0))] = q.i(1)
 		}
+		told, err := c.told(workspace)
+		if err != nil {
+			return err
+		}
+		if told > 0 {
+			b.Webhooks[store.WebhookDelivered] = told
+		}
 		q = c.q(`SELECT state, count(*) FROM webhooks WHERE (?1 = 0 OR workspace = ?1) GROUP BY state`).int(workspace)
 		for {
 			more, err := q.row()
 			if err != nil || !more {
 				return err
 			}
-			b.Webhooks[webhookState(q.i(0))] = q.i(1)
+			b.Webhooks[webhookState(q.i(0))] += q.i(1)
 		}
 	})
 	if err != nil {

@@ -31,6 +31,17 @@ func TestPlans(t *testing.T) {
 		func() error {
 			return s.Settle(ctx, "a", []*store.WebhookTry{{ID: row.ID, Endpoint: endpoint, State: store.WebhookDelivered}})
 		},
+		func() error {
+			done := *row
+			done.ID, done.State, done.Tries, done.CreatedAt, done.LastAt = newID(now), store.WebhookDelivered, 1, now, now
+			done.Event = events[1].Event
+			return s.Enqueue(ctx, "r", cursor, []*store.WebhookDelivery{&done})
+		},
+		func() error {
+			_, err := s.Replay(ctx, w.ws, endpoint, []message.DeliveryID{newID(now)}, now, now, now)
+			return err
+		},
+		func() error { _, err := s.Replay(ctx, w.ws, endpoint, nil, now, now, now); return err },
 		func() error { _, err := s.DeliveryList(ctx, w.ws, endpoint, "", message.DeliveryID{}, 10); return err },
 		func() error { _, _, err := s.Read(ctx, w.ws, "", 10); return err },
 		func() error { _, err := s.Load(ctx, w.ws, []message.MessageID{events[0].Message}); return err },
@@ -59,7 +70,7 @@ func TestPlans(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	big := []string{"messages", "deliveries", "events", "webhooks", "refs", "contacts", "identities", "windows", "idempotency", "dedup", "charges", "m", "d", "e", "c", "k", "i"}
+	big := []string{"answers", "webhook_runs", "event_halves", "messages", "deliveries", "events", "webhooks", "refs", "contacts", "identities", "windows", "idempotency", "dedup", "charges", "m", "d", "e", "c", "k", "i"}
 	look := func(c *conn) {
 		for sql := range c.stmts {
 			if strings.HasPrefix(sql, "PRAGMA") || strings.HasPrefix(sql, "EXPLAIN") || strings.Contains(sql, "max(seq)") {

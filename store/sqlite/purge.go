@@ -37,6 +37,7 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 		{p.Content, s.oldContent, (*writer).dropContent},
 		{p.Events, s.oldEvents, (*writer).dropEvents},
 		{p.Webhooks, s.oldWebhooks, dropping(`DELETE FROM webhooks WHERE endpoint = ? AND id = ? AND state <> 0`)},
+		{p.Webhooks, oldRuns, (*writer).dropRun},
 		{p.Callbacks, old(`SELECT 0, id, NULL FROM callbacks WHERE until = -1 AND at < ? LIMIT ?`), dropping(`DELETE FROM callbacks WHERE ? = 0 AND id = ?`)},
 		{p.Media, s.oldMedia, (*writer).dropMedia},
 		{p.Media, old(`SELECT 0, key, NULL FROM links WHERE expires_at < ? LIMIT ?`), dropping(`DELETE FROM links WHERE ? = 0 AND key = ?`)},
@@ -226,7 +227,7 @@ func (s *Store) oldEvents(c *conn, only int64, before time.Time, limit int) (row
 	if err != nil {
 		return nil, err
 	}
-	endpoints, err := c.distinct("endpoint", "webhooks")
+	endpoints, err := c.endpointsOf()
 	if err != nil {
 		return nil, err
 	}
@@ -264,10 +265,24 @@ func (s *Store) oldEvents(c *conn, only int64, before time.Time, limit int) (row
 
 // needed reports whether a webhook delivery refers to an event.
 func (c *conn) needed(endpoints string, seq int64) (bool, error) {
-	q := c.q(`SELECT 1 FROM webhooks WHERE endpoint IN (SELECT value FROM json_each(?)) AND seq = ? LIMIT 1`).text(endpoints).int(seq)
+	q := c.q(`SELECT 1 FROM json_each(?1) e WHERE EXISTS (SELECT 1 FROM webhooks WHERE endpoint = e.value AND seq = ?2)
+		OR EXISTS (SELECT 1 FROM webhook_runs WHERE endpoint = e.value AND last >= ?2
+			AND first = (SELECT max(first) FROM webhook_runs WHERE endpoint = e.value AND first <= ?2))`).text(endpoints).int(seq)
 	more, err := q.row()
 	q.done()
 	return more, err
+}
+
+// endpointsOf lists the endpoints that have deliveries.
+func (c *conn) endpointsOf() ([]int64, error) {
+	rows, err := c.distinct("endpoint", "webhooks")
+	if err != nil {
+		return nil, err
+	}
+	runs, err := c.distinct("endpoint", "webhook_runs")
+	list := append(rows, runs...)
+	slices.Sort(list)
+	return slices.Compact(list), err
 }
 
 // passed gives the last event that every named reader has passed.

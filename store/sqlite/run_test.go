@@ -196,3 +196,48 @@ func TestTailForgetsTheErased(t *testing.T) {
 		t.Errorf("%d events still have a personal half", n)
 	}
 }
+
+// TestEventsOfRunsStay: rows and runs of deliveries point into the log, so what
+// they are about is not purged before them.
+func TestEventsOfRunsStay(t *testing.T) {
+	w := newBench(t, 1)
+	w.lives(t, 0, 3)
+	events, next, err := w.s.Read(t.Context(), w.ws, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	var rows []*store.WebhookDelivery
+	for _, e := range events[2:9] {
+		rows = append(rows, &store.WebhookDelivery{
+			ID: newID(now), Workspace: w.ws, Endpoint: message.EndpointID{1}, Event: e.Event, State: store.WebhookDelivered, Tries: 1, Status: 200,
+			NextAt: now, CreatedAt: now, LastAt: now,
+		})
+	}
+	if err := w.s.Enqueue(t.Context(), "webhooks", next, rows); err != nil {
+		t.Fatal(err)
+	}
+	later := now.Add(time.Hour)
+	for _, step := range []struct {
+		purge store.Purge
+		want  int
+	}{
+		{store.Purge{Events: later}, len(events) - 7}, {store.Purge{Events: later}, 0},
+		{store.Purge{Webhooks: later}, 7}, {store.Purge{Events: later}, 7},
+	} {
+		if n, err := w.s.Purge(t.Context(), step.purge); err != nil || n != step.want {
+			t.Errorf("purge %+v took %d, want %d; %v", step.purge, n, step.want, err)
+		}
+	}
+}
+
+func FuzzWebhookRun(f *testing.F) {
+	now := time.Now()
+	f.Add(appendTold(nil, &told{seq: 7, id: message.DeliveryID{1}, made: now, tried: now, status: 204}, 5, micros(now)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		list, err := unpackTold(b, 5, 1)
+		if err != nil && list != nil {
+			t.Fatal("an error and deliveries")
+		}
+	})
+}

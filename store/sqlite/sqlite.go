@@ -32,7 +32,7 @@ type Options struct {
 	Readers int              // reading connections; 0 = 4
 	Queue   int              // items that may wait for a commit before ErrUnavailable; 0 = 50,000
 	Group   int              // items after which a group is closed; 0 = 1,000
-	Cache   int              // page cache of the writer in KiB; 0 = 32,768
+	Cache   int              // page cache of the writer in KiB; 0 = 16,384
 
 	tail     int   // events of the log's end kept in memory; 0 = tailEvents
 	copyAt   int64 // pages in the write-ahead log after which it is copied; 0 = checkpointPages
@@ -52,6 +52,8 @@ type Store struct {
 	writer  *writer
 	keeper  *keeper
 	tail    tail
+
+	questions questions
 
 	gate    sync.RWMutex // closed and sends on queue
 	closed  bool
@@ -112,7 +114,7 @@ func (o Options) withDefaults() Options {
 		o.Group = 1_000
 	}
 	if o.Cache <= 0 {
-		o.Cache = 32_768
+		o.Cache = 16_384
 	}
 	if o.tail <= 0 {
 		o.tail = tailEvents

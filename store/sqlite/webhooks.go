@@ -126,6 +126,10 @@ func (s *Store) DeleteEndpoint(ctx context.Context, ws message.WorkspaceID, id m
 		if missing = !wrote; err != nil || missing {
 			return err
 		}
+		delete(w.reach, w.names.find(id))
+		if err := w.c.q(`DELETE FROM webhook_runs WHERE endpoint = ?`).int(w.names.find(id)).exec(); err != nil {
+			return err
+		}
 		return w.c.q(`DELETE FROM webhooks WHERE endpoint = ?`).int(w.names.find(id)).exec()
 	})
 	if err == nil && missing {
@@ -150,7 +154,11 @@ func (s *Store) Enqueue(ctx context.Context, reader string, cursor store.Cursor,
 				return nil
 			}
 		}
-		for i, r := range rows {
+		seqs, rest, err := w.enqueueRuns(seqs, rows)
+		if err != nil {
+			return err
+		}
+		for i, r := range rest {
 			if err := w.enqueue(seqs[i], r); err != nil {
 				return err
 			}
@@ -172,6 +180,16 @@ func (w *writer) enqueue(seq int64, r *store.WebhookDelivery) error {
 	if err != nil {
 		return err
 	}
+	reach, err := w.extent(endpoint)
+	if err != nil {
+		return err
+	}
+	if seq <= reach {
+		if there, err := w.inRun(endpoint, seq); err != nil || there {
+			return err
+		}
+	}
+	w.reach[endpoint] = max(reach, seq)
 	state := webhookNumber(r.State)
 	head := true
 	if state == pending && !r.Event.Message.IsZero() {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -170,9 +171,18 @@ func (s *Store) DeliveryList(ctx context.Context, ws message.WorkspaceID, endpoi
 		wanted = webhookNumber(state)
 	}
 	err = s.snapshot(ctx, func(c *conn) error {
-		list, err = s.webhookRows(&eventFinder{s: s, c: c}, c.q(`SELECT `+webhookColumns+` FROM webhooks INDEXED BY webhooks_id
+		f := &eventFinder{s: s, c: c}
+		n, workspace := s.names.find(endpoint), s.names.find(ws)
+		list, err = s.webhookRows(f, c.q(`SELECT `+webhookColumns+` FROM webhooks INDEXED BY webhooks_id
 			WHERE endpoint = ? AND workspace = ? AND id < ? AND (?4 < 0 OR state = ?4) ORDER BY id DESC LIMIT ?5`).
-			int(s.names.find(endpoint)).int(s.names.find(ws)).key(before).int(wanted).int(int64(limit)))
+			int(n).int(workspace).key(before).int(wanted).int(int64(limit)))
+		if err != nil || wanted >= 0 && wanted != delivered {
+			return err
+		}
+		more, err := s.listRuns(f, n, workspace, before, limit)
+		list = append(list, more...)
+		slices.SortFunc(list, func(a, b *store.WebhookDelivery) int { return bytes.Compare(b.ID[:], a.ID[:]) })
+		list = list[:min(limit, len(list))]
 		return err
 	})
 	return list, err
@@ -184,8 +194,11 @@ func (s *Store) Replay(ctx context.Context, ws message.WorkspaceID, endpoint mes
 		n = 0
 		e, workspace := w.names.find(endpoint), w.names.find(ws)
 		var rows []replayed
-		var err error
-		if len(ids) == 0 {
+		err := w.explodeIDs(e, workspace, ids)
+		if err == nil && len(ids) == 0 {
+			err = w.explodeSpan(e, workspace, from, to)
+		}
+		if err == nil && len(ids) == 0 {
 			rows, err = w.replays(rows, w.c.q(`SELECT seq, message FROM webhooks WHERE endpoint = ? AND workspace = ? AND event_at >= ? AND event_at < ?
 				AND state <> 0 ORDER BY seq`).int(e).int(workspace).time(from).time(to))
 		}

@@ -204,6 +204,79 @@ func webhooksTests() []test {
 				k.Errorf("%d of the other endpoint, want 30", n)
 			}
 		}},
+		{"deliveries that were taken before they are written are kept like the others", func(k *kit) {
+			e, other := k.endpoint(), k.endpoint()
+			for range 4 {
+				k.story(3)
+			}
+			events, next, err := k.s.Read(k.ctx, message.WorkspaceID{}, "", 1000)
+			k.ok(err)
+			var rows []*store.WebhookDelivery
+			for i, v := range events {
+				r := &store.WebhookDelivery{ID: k.id(), Workspace: k.ws, Endpoint: e.ID, Event: v.Event, State: store.WebhookPending, NextAt: k.now, CreatedAt: k.now}
+				if i%4 != 1 {
+					r.State, r.Tries, r.LastAt, r.Status = store.WebhookDelivered, 1, k.now.Add(time.Duration(i)*time.Millisecond), 200+i
+				}
+				rows = append(rows, r)
+			}
+			taken := &store.WebhookDelivery{
+				ID: k.id(), Workspace: k.ws, Endpoint: other.ID, Event: events[0].Event, State: store.WebhookDelivered, Tries: 1,
+				NextAt: k.now, CreatedAt: k.now, LastAt: k.now, Status: 204,
+			}
+			all := append([]*store.WebhookDelivery{taken}, rows...)
+			k.ok(k.s.Enqueue(k.ctx, "webhooks", next, all))
+			k.ok(k.s.Enqueue(k.ctx, "webhooks", next, all)) // again: nothing changes
+			newest := func(list []*store.WebhookDelivery, state string) (out []*store.WebhookDelivery) {
+				for i := len(list) - 1; i >= 0; i-- {
+					if state == "" || list[i].State == state {
+						out = append(out, list[i])
+					}
+				}
+				return out
+			}
+			list := func(state string, before message.DeliveryID, limit int) []*store.WebhookDelivery {
+				k.Helper()
+				got, err := k.s.DeliveryList(k.ctx, k.ws, e.ID, state, before, limit)
+				k.ok(err)
+				return got
+			}
+			k.same("all", list("", message.DeliveryID{}, 100), newest(rows, ""))
+			for _, state := range []string{store.WebhookDelivered, store.WebhookPending, store.WebhookDead} {
+				k.same(state, list(state, message.DeliveryID{}, 100), newest(rows, state))
+			}
+			k.same("a page", rowIDs(list("", rows[7].ID, 3)), []message.DeliveryID{rows[6].ID, rows[5].ID, rows[4].ID})
+			books, err := k.s.Books(k.ctx, k.ws)
+			k.ok(err)
+			k.same("books", books.Webhooks, map[string]int64{store.WebhookDelivered: 10, store.WebhookPending: 3})
+			k.same("pending", rowIDs(k.claim(e.ID, "a", k.now, 100)), []message.DeliveryID{rows[1].ID, rows[5].ID, rows[9].ID})
+
+			// Replayed by id, and by a span that holds everything.
+			n, err := k.s.Replay(k.ctx, k.ws, e.ID, []message.DeliveryID{rows[2].ID, k.id()}, time.Time{}, time.Time{}, k.now)
+			k.ok(err)
+			k.same("replayed", n, 1)
+			k.settle("a", store.WebhookDelivered, time.Time{}, rows[1], rows[5], rows[9])
+			again := k.claim(e.ID, "a", k.now, 100)
+			k.same("sent again", rowIDs(again), []message.DeliveryID{rows[2].ID})
+			k.same("with its event", again[0].Event, rows[2].Event)
+			k.settle("a", store.WebhookDelivered, time.Time{}, again...)
+			n, err = k.s.Replay(k.ctx, k.ws, e.ID, nil, k.now.Add(-time.Hour), k.now.Add(time.Hour), k.now)
+			k.ok(err)
+			k.same("all again", n, len(rows))
+			seen := 0
+			for claimed := k.claim(e.ID, "a", k.now, 100); len(claimed) > 0; claimed = k.claim(e.ID, "a", k.now, 100) {
+				seen += len(claimed)
+				k.settle("a", store.WebhookDelivered, time.Time{}, claimed...)
+			}
+			k.same("sent again, all", seen, len(rows))
+			if n, err := k.s.Replay(k.ctx, k.ws, other.ID, nil, k.now.Add(time.Hour), k.now.Add(2*time.Hour), k.now); err != nil || n != 0 {
+				k.Errorf("a span without events replayed %d, %v", n, err)
+			}
+
+			purged, err := k.s.Purge(k.ctx, store.Purge{Webhooks: k.now.Add(48 * time.Hour), Batch: 1000})
+			k.ok(err)
+			k.same("purged", purged, len(all))
+			k.same("nothing left", list("", message.DeliveryID{}, 100), []*store.WebhookDelivery(nil))
+		}},
 		{"deliveries are listed newest first and replayed", func(k *kit) {
 			e := k.endpoint()
 			for range 3 {

@@ -337,6 +337,25 @@ CREATE UNIQUE INDEX webhooks_id ON webhooks (endpoint, id);
 CREATE INDEX webhooks_due ON webhooks (endpoint, next_at, seq) WHERE state = 0 AND head = 1;
 CREATE INDEX webhooks_pending ON webhooks (endpoint, message, seq) WHERE state = 0 AND message IS NOT NULL;
 
+-- Deliveries that were taken at the first try, before their rows were written:
+-- nearly all. Those of one write stand in one row; webhook_run.go holds the
+-- form. One that is replayed leaves its run for a row of webhooks.
+CREATE TABLE webhook_runs (
+    endpoint  INTEGER NOT NULL, -- clear: of names
+    first     INTEGER NOT NULL, -- clear: number of the first event
+    last      INTEGER NOT NULL, -- clear: number of the last event
+    workspace INTEGER NOT NULL, -- clear: of names
+    n         INTEGER NOT NULL, -- clear: how many
+    oldest    BLOB NOT NULL,    -- clear: least delivery id
+    newest    BLOB NOT NULL,    -- clear: greatest delivery id
+    since     INTEGER NOT NULL, -- clear: earliest event
+    until     INTEGER NOT NULL, -- clear: latest event
+    tried_at  INTEGER NOT NULL, -- clear: of the latest try
+    run       BLOB NOT NULL,    -- clear: ids, times and statuses
+    PRIMARY KEY (endpoint, first)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX webhook_runs_newest ON webhook_runs (endpoint, newest);
+
 CREATE TABLE charges (
     workspace INTEGER NOT NULL, -- clear: of names
     message   BLOB NOT NULL,    -- clear
