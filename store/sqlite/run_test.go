@@ -222,8 +222,10 @@ func TestEventsOfRunsStay(t *testing.T) {
 		purge store.Purge
 		want  int
 	}{
-		{store.Purge{Events: later}, len(events) - 7}, {store.Purge{Events: later}, 0},
-		{store.Purge{Webhooks: later}, 7}, {store.Purge{Events: later}, 7},
+		{store.Purge{Events: later}, len(events) - 7},
+		{store.Purge{Events: later}, 0},
+		{store.Purge{Webhooks: later}, 7},
+		{store.Purge{Events: later}, 7},
 	} {
 		if n, err := w.s.Purge(t.Context(), step.purge); err != nil || n != step.want {
 			t.Errorf("purge %+v took %d, want %d; %v", step.purge, n, step.want, err)
