@@ -66,6 +66,9 @@ func TestSDKTypes(t *testing.T) {
 		sdk.CardValue{},
 		sdk.Reaction{},
 		sdk.TemplateUse{},
+		sdk.TemplateCard{},
+		sdk.Product{},
+		sdk.ProductSection{},
 		sdk.ButtonParameter{},
 		sdk.Message{},
 		sdk.Step{},
@@ -115,7 +118,7 @@ func TestSDKTypes(t *testing.T) {
 	covered := map[string]bool{
 		// Envelopes the SDK opens for its callers, or has under another form.
 		"APIKeys": true, "ChannelKinds": true, "Connectors": true, "Senders": true, "Templates": true, "Endpoints": true, "Suppressions": true, "Windows": true,
-		"Replayed": true, "FilledTemplate": true, "PageContact": true, "PageConversation": true, "PageMessage": true, "PageWebhookDelivery": true,
+		"Replayed": true, "FilledTemplate": true, "FilledTemplateCard": true, "PageContact": true, "PageConversation": true, "PageMessage": true, "PageWebhookDelivery": true,
 	}
 	for _, v := range append(types, sdk.Recipient{}, sdk.EventPage{}, sdk.Error{}) {
 		typ := reflect.TypeOf(v)

@@ -146,6 +146,9 @@ func check(r *Request, now time.Time) error {
 	if r.SendAt.After(now.Add(maxAhead)) {
 		return &Refusal{Code: CodeTooFar, Field: "send_at", Detail: "send_at is more than a year away", Remedy: "give a nearer time"}
 	}
+	if field := ended(r, now); field != "" {
+		return &Refusal{Code: CodePast, Field: field, Detail: "the offer ended already", Remedy: "give a time to come"}
+	}
 	if r.Expires < 0 || r.Expires > maxExpiry {
 		return &Refusal{Code: CodeInvalid, Field: "expires_in", Detail: "expires_in must be above zero and at most 30 days", Remedy: "give a span such as \"1h\""}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/engine/gate"
@@ -257,7 +258,7 @@ func fill(cfg *workspace.Config, sender message.SenderID, name, language string,
 			continue
 		}
 		out.Category, out.Body, out.Named = t.Category, t.Body, t.Named
-		out.Order = placeholders(t.Body)
+		out.Order, out.Components = channel.Placeholders(t.Body), t.Components
 		break
 	}
 	if use == nil && text != "" && len(out.Order) == 1 {
@@ -267,21 +268,27 @@ func fill(cfg *workspace.Config, sender message.SenderID, name, language string,
 	return &out
 }
 
-// placeholders lists the parameters of a body in their order, each once.
-func placeholders(body string) []string {
-	_, missing := channel.Fill(body, nil)
-	out := missing[:0:0]
-	seen := make(map[string]bool, len(missing))
-	for _, name := range missing {
-		if !seen[name] {
-			seen[name] = true
-			out = append(out, name)
+// ended names an offer that is over before its message goes, "" when none is.
+func ended(r *Request, now time.Time) string {
+	over := func(t *message.TemplateUse) bool {
+		return t != nil && !t.Offer.IsZero() && (t.Offer.Before(now) || t.Offer.Before(r.SendAt))
+	}
+	if over(r.Template) {
+		return "template.offer_expires_at"
+	}
+	for i := range r.Route {
+		if over(r.Route[i].Template) {
+			return fmt.Sprintf("route[%d].template.offer_expires_at", i)
 		}
 	}
-	return out
+	return ""
 }
 
 func contentRefusal(err error, field func(string) string) error {
+	var misfit *channel.Misfit
+	if errors.As(err, &misfit) {
+		return &Refusal{Code: CodeTemplateParams, Field: field(misfit.Field), Detail: misfit.Detail, Remedy: misfit.Remedy}
+	}
 	var f *message.Fault
 	r := &Refusal{Code: CodeContent, Field: field("content"), Detail: "the channel cannot carry this content", Remedy: "shorten or simplify it, or leave the channel out of the route"}
 	if errors.As(err, &f) && f.Title != "" {
