@@ -44,6 +44,7 @@ func Fit(c *message.Content, caps Capabilities, opt FitOptions) Rendering {
 	f.media()
 	f.fold()
 	f.limits()
+	f.series()
 	return f.finish()
 }
 

@@ -33,6 +33,7 @@ func Capabilities() channel.Capabilities {
 			message.Sticker:  {Level: channel.Full, Bytes: 500 << 10, MIME: []string{"image/webp"}, Note: "static ones 100 KB", Source: mediaSource},
 		},
 		MediaMax:  1,
+		Series:    11, // ours: ten attachments and a text
 		Replies:   channel.Ability{Level: channel.Full, Max: 3, Title: 20, Text: 1024, Payload: 256, Media: above, Source: source},
 		Links:     channel.Ability{Level: channel.Full, Max: 1, Title: 20, Text: 1024, Media: above, Source: source, Note: "one, alone"},
 		Dial:      channel.Ability{Level: channel.Partial, Source: source, Note: "only in templates"},
