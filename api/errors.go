@@ -77,6 +77,8 @@ var catalogue = map[string]entry{
 	engine.CodeNotCancellable: {409, "The message cannot be cancelled any more"},
 	engine.CodeNotFound:       {404, "Not found"},
 	engine.CodeBusy:           {429, "Too much work is waiting"},
+	engine.CodeNoRead:         {422, "The channel has no read receipts"},
+	engine.CodeProvider:       {502, "The provider did not do it"},
 	codeMalformed:             {400, "The body is not valid JSON"},
 	codeUnknown:               {422, "Unknown field"},
 	codeType:                  {422, "Wrong type"},

@@ -41,6 +41,24 @@ type fakeEngine struct {
 	views    []*engine.View
 	filter   []store.Filter
 	paused   map[message.ConnectorID]bool
+	read     map[message.MessageID]bool // and whether with typing
+}
+
+func (f *fakeEngine) MarkRead(ctx context.Context, ws message.WorkspaceID, id message.MessageID, typing bool) error {
+	v, err := f.View(ctx, ws, id)
+	switch {
+	case err != nil:
+		return err
+	case v.Message.Direction == store.MT:
+		return &engine.Refusal{Code: engine.CodeInvalid, Field: "id", Detail: "this message was sent by you"}
+	case f.err != nil:
+		return f.err
+	}
+	if f.read == nil {
+		f.read = map[message.MessageID]bool{}
+	}
+	f.read[id] = typing
+	return nil
 }
 
 func (f *fakeEngine) Accept(_ context.Context, _ message.WorkspaceID, r *engine.Request, idem engine.Idempotency) (*engine.Answer, error) {

@@ -113,6 +113,7 @@ func TestSDKTypes(t *testing.T) {
 		sdk.UsageLine{},
 		sdk.FieldFault{},
 		sdk.File{},
+		sdk.ReadRequest{},
 	}
 	names := map[string]string{"Recipient": "RecipientObject", "EventPage": "EventsDoc", "Error": "Problem"}
 	covered := map[string]bool{
@@ -223,12 +224,27 @@ func TestMessagesBySDK(t *testing.T) {
 
 	older := r.view(r.ids.Contact(noon), "one")
 	newer := r.view(r.ids.Contact(noon), "two")
+	inbound := r.view(r.ids.Contact(noon), "hello")
+	inbound.Message.Direction = store.MO
+	r.engine.views = []*engine.View{inbound}
+	r.check(c.Messages.MarkRead(ctx, inbound.Message.ID.String(), true))
+	if typing, read := r.engine.read[inbound.Message.ID]; !typing || !read {
+		t.Errorf("marked as read: %v", r.engine.read)
+	}
+	r.engine.err = &engine.Refusal{Code: engine.CodeProvider, Detail: "the provider answered: transient"}
+	if err := c.Messages.MarkRead(ctx, inbound.Message.ID.String(), false); !sdk.IsCode(err, engine.CodeProvider) {
+		t.Errorf("a provider that fails: %v", err)
+	}
+	r.engine.err = nil
 	r.engine.views = []*engine.View{newer, older}
 	got, err := c.Messages.Get(ctx, older.Message.ID.String())
 	r.check(err)
 	if got.Content.Text != "one" || got.State != "delivered" || len(got.Steps) != 1 || got.Steps[0].Attempts[0].Parts[0].ProviderID != "wamid.1" || got.Cost[0].Amount != "0.07" || got.Steps[0].Next.NotRead != sdk.Duration(time.Hour) {
 		b, _ := json.MarshalIndent(got, "", " ")
 		t.Errorf("%s", b)
+	}
+	if err := c.Messages.MarkRead(ctx, older.Message.ID.String(), true); !sdk.IsCode(err, engine.CodeInvalid) {
+		t.Errorf("marking our own message as read: %v", err)
 	}
 	if _, err := c.Messages.Cancel(ctx, older.Message.ID.String()); !sdk.IsCode(err, engine.CodeNotCancellable) {
 		t.Errorf("error %v", err)

@@ -144,4 +144,6 @@ const (
 	CodeNotCancellable = "not_cancellable"
 	CodeNotFound       = "not_found"
 	CodeBusy           = "busy"
+	CodeNoRead         = "read_not_supported"
+	CodeProvider       = "provider_failed"
 )

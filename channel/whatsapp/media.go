@@ -41,13 +41,20 @@ func (w *Connector) call(ctx context.Context, method, path, contentType string, 
 
 // MarkRead marks a message and all before it as read; with typing, it also
 // shows that an answer is coming, for at most 25 seconds (wire 2.3).
-func (w *Connector) MarkRead(ctx context.Context, providerID string, typing bool) error {
+func (w *Connector) MarkRead(ctx context.Context, to message.Sender, providerID string, typing bool) error {
+	number := to.Address
+	if number == "" {
+		number = w.config.PhoneNumberID
+	}
+	if !digits(number) {
+		return &message.Fault{Kind: message.Misconfigured, Scope: message.ScopeSender, Certain: true, Code: "sender", Title: "the sender's address is not a phone number id"}
+	}
 	b := append(make([]byte, 0, 256), `{"messaging_product":"whatsapp","status":"read","message_id":`...)
 	b = graph.AppendString(b, providerID)
 	if typing {
 		b = append(b, `,"typing_indicator":{"type":"text"}`...)
 	}
-	_, err := w.call(ctx, http.MethodPost, "/"+w.config.PhoneNumberID+"/messages", "application/json", append(b, '}'))
+	_, err := w.call(ctx, http.MethodPost, "/"+number+"/messages", "application/json", append(b, '}'))
 	return err
 }
 

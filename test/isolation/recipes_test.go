@@ -135,6 +135,8 @@ var recipes = map[string]recipe{
 	"getMessage":    byID(message, nil),
 	"cancelMessage": byID(message, nil),
 
+	"markMessageRead": byID(message, map[string]any{"typing": true}),
+
 	"updateSender": func(mine, theirs *tenant) []try {
 		return []try{
 			{path: map[string]string{"id": theirs.sender}, body: senderOn(mine.connector)},
