@@ -151,6 +151,7 @@ func startTwin(t *testing.T) *channeltest.Twin {
 				channeltest.Broken:       {Kind: fault.Garbage},
 				channeltest.Cut:          {Kind: fault.Cut},
 				channeltest.Hang:         {Kind: fault.Hang},
+				channeltest.Drop:         {Kind: fault.Drop},
 			}[o]
 			if f.Kind != fault.None {
 				p.faults.Place(fault.Order{To: "*", Fault: f})
