@@ -120,7 +120,9 @@ func TestHiddenNumber(t *testing.T) {
 		`"messages":[{"from_user_id":"` + old + `","id":"wamid.rotated","timestamp":"1763841600","type":"system","system":{"type":"user_changed_user_id","previous_user_id":"` + old + `","user_id":"` + rotated + `"}}]}}]}]}`)
 	w.addresses(who, len(p.Identities)+1)
 	a = w.send(w.toContact(who))
-	w.until(a.ID, "on its way", func(d *message.Delivery) bool { return d.Steps[0].Last() != nil && d.Steps[0].Last().Outcome == message.Taken })
+	w.until(a.ID, "on its way", func(d *message.Delivery) bool {
+		return d.Steps[0].Last() != nil && d.Steps[0].Last().Outcome == message.Taken
+	})
 	if len(w.shown(was)) != 2 {
 		t.Error("it went to the old id")
 	}

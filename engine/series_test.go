@@ -1,10 +1,16 @@
 package engine_test
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/parley-messaging/parley/engine"
+	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/media"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/fault"
 	"github.com/parley-messaging/parley/sandbox/handset"
@@ -151,5 +157,54 @@ func TestMiddlePartFails(t *testing.T) {
 	w.until(a.ID, "failed", func(d *message.Delivery) bool { return d.State == message.Failed })
 	if n := len(w.shown(never)); n != 1 {
 		t.Errorf("the phone shows %d messages", n)
+	}
+}
+
+// TestBoardingPassWithCode is the mission's case in full: the code to scan, the
+// PDF and the buttons in WhatsApp; a link for each in SMS, which open on any
+// phone, are counted, and end.
+func TestBoardingPassWithCode(t *testing.T) {
+	w := newWorld(t)
+	const to = "33612345696"
+	w.writes(wa.Inbound{From: to, Text: "Hello"})
+	r := seatRequest(to, w.upload(message.ContactID{}), time.Second)
+	r.Content.Media = append(r.Content.Media, message.Media{Type: message.Image, ID: w.picture(), Caption: "Scan at the gate"})
+	a := w.send(r)
+	w.until(a.ID, "read in WhatsApp", func(d *message.Delivery) bool { return d.State == message.Read })
+	list := w.shown(to)
+	if len(list) != 2 || list[0].Type != "image" || list[0].Text != "Scan at the gate" || list[1].Type != "interactive" || !strings.Contains(string(list[1].Content), `"document"`) {
+		t.Errorf("the phone shows %+v", list)
+	}
+
+	off := false
+	_, err := w.sandbox.Handsets.Put(to, handset.Change{Internet: &off})
+	must(t, err)
+	a = w.send(r)
+	w.until(a.ID, "delivered by SMS", func(d *message.Delivery) bool { return d.Steps[1].State == message.StepDelivered })
+	text := w.last(to, "sms").Text
+	links := regexp.MustCompile(`https://aero\.example(/m/[0-9A-Za-z]{22})`).FindAllStringSubmatch(text, -1)
+	if len(links) != 2 || !strings.Contains(text, "Scan at the gate\ncity.png: ") {
+		t.Fatalf("SMS says %q", text)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+media.Path+"{token}", w.media.Handler())
+	open := func(link []string) (int, string) {
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, link[1], nil))
+		return answer.Code, answer.Header().Get("Content-Type")
+	}
+	for i, want := range []string{"application/pdf", "image/png"} {
+		if status, is := open(links[i]); status != http.StatusOK || is != want {
+			t.Errorf("link %d opens as %d %s", i, status, is)
+		}
+	}
+	if n := len(w.logged(event.MediaOpened)); n != 2 {
+		t.Errorf("%d clicks", n)
+	}
+	w.sandbox.Advance(31 * 24 * time.Hour)
+	for i := range links {
+		if status, _ := open(links[i]); status != http.StatusGone {
+			t.Errorf("a month later link %d answers %d", i, status)
+		}
 	}
 }
