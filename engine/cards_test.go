@@ -101,18 +101,22 @@ func TestMisfitTemplates(t *testing.T) {
 	cut.Cards = cut.Cards[:1]
 	bare := breaks(one, one)
 	bare.Cards[1].Parameters = nil
+	torn := breaks(one, one)
+	torn.Cards[0].Parameters["1"] = "99\n€"
 	gone := breaks(one, message.MediaID{1})
 	for name, c := range map[string]struct {
 		use  *message.TemplateUse
 		code string
 		at   string
 	}{
-		"a card is missing":     {cut, engine.CodeTemplateParams, "template.cards"},
-		"a card has no text":    {bare, engine.CodeTemplateParams, "template.cards[1].parameters.1"},
-		"a card's file is gone": {gone, engine.CodeMedia, "template.cards[1].header_media.id"},
-		"an offer without end":  {offer(time.Time{}), engine.CodeTemplateParams, "template.offer_expires_at"},
-		"an offer over":         {offer(w.sandbox.Clock.Now().Add(-time.Minute)), engine.CodePast, "template.offer_expires_at"},
-		"a header too many":     {&message.TemplateUse{Name: "hello_world", Language: "en_US", HeaderText: "x"}, engine.CodeTemplateParams, "template.header_text"},
+		"a card is missing":      {cut, engine.CodeTemplateParams, "template.cards"},
+		"a card has no text":     {bare, engine.CodeTemplateParams, "template.cards[1].parameters.1"},
+		"a card's text in lines": {torn, engine.CodeTemplateParams, "template.cards[0].parameters.1"},
+		"a header in lines":      {&message.TemplateUse{Name: "forgotten_cart", Language: "en_US", HeaderText: "A\nda"}, engine.CodeTemplateParams, "template.header_text"},
+		"a card's file is gone":  {gone, engine.CodeMedia, "template.cards[1].header_media.id"},
+		"an offer without end":   {offer(time.Time{}), engine.CodeTemplateParams, "template.offer_expires_at"},
+		"an offer over":          {offer(w.sandbox.Clock.Now().Add(-time.Minute)), engine.CodePast, "template.offer_expires_at"},
+		"a header too many":      {&message.TemplateUse{Name: "hello_world", Language: "en_US", HeaderText: "x"}, engine.CodeTemplateParams, "template.header_text"},
 		"a coupon too long": {func() *message.TemplateUse {
 			u := offer(w.sandbox.Clock.Now().Add(time.Hour))
 			u.Buttons[0].Value = strings.Repeat("x", 21)

@@ -187,12 +187,34 @@ func parameters(use *message.TemplateUse, field func(string) string) error {
 	if len(use.Parameters) > len(use.Order) {
 		return &Refusal{Code: CodeTemplateParams, Field: field("template.parameters"), Detail: fmt.Sprintf("the template has %d parameters, more were given", len(use.Order)), Remedy: "remove the parameters the template does not have"}
 	}
-	for _, name := range use.Order {
-		if strings.ContainsAny(use.Parameters[name], "\n\t") || strings.Contains(use.Parameters[name], "     ") {
-			return &Refusal{Code: CodeTemplateParams, Field: field("template.parameters." + name), Detail: "a parameter may not hold line breaks, tabs or more than four spaces in a row", Remedy: "put the text on one line"}
-		}
+	if at := broken(use); at != "" {
+		return &Refusal{Code: CodeTemplateParams, Field: field(at), Detail: "a parameter may not hold line breaks, tabs or more than four spaces in a row", Remedy: "put the text on one line"}
 	}
 	return nil
+}
+
+// broken names a parameter that is not on one line, "" when all are.
+func broken(use *message.TemplateUse) string {
+	find := func(at string, values map[string]string) string {
+		for name, v := range values {
+			if strings.ContainsAny(v, "\n\r\t") || strings.Contains(v, "     ") {
+				return at + name
+			}
+		}
+		return ""
+	}
+	if at := find("template.parameters.", use.Parameters); at != "" {
+		return at
+	}
+	if at := find("template.", map[string]string{"header_text": use.HeaderText}); at != "" {
+		return at
+	}
+	for i := range use.Cards {
+		if at := find(fmt.Sprintf("template.cards[%d].parameters.", i), use.Cards[i].Parameters); at != "" {
+			return at
+		}
+	}
+	return ""
 }
 
 // templateState gives the review state of the template a step uses.
