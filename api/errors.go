@@ -79,6 +79,7 @@ var catalogue = map[string]entry{
 	engine.CodeBusy:           {429, "Too much work is waiting"},
 	engine.CodeNoRead:         {422, "The channel has no read receipts"},
 	engine.CodeProvider:       {502, "The provider did not do it"},
+	engine.CodeNoTemplates:    {422, "The connector has no templates"},
 	codeMalformed:             {400, "The body is not valid JSON"},
 	codeUnknown:               {422, "Unknown field"},
 	codeType:                  {422, "Wrong type"},

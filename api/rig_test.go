@@ -132,6 +132,13 @@ func (f *fakeEngine) Types() []channel.Type {
 	return []channel.Type{{Channel: message.SMS, Kind: "smpp", Title: "SMS over SMPP", Addressed: []message.Channel{message.Phone}, Receipts: channel.Receipts{Delivered: true, Horizon: 48 * time.Hour}}}
 }
 
+func (f *fakeEngine) SyncTemplates(_ context.Context, _ message.WorkspaceID, id message.ConnectorID) (int, error) {
+	if f.paused[id] {
+		return 0, &engine.Refusal{Code: engine.CodeNoTemplates, Detail: "the provider of this connector keeps no templates"}
+	}
+	return 3, nil
+}
+
 func (f *fakeEngine) PauseConnector(_ context.Context, _ message.WorkspaceID, id message.ConnectorID) error {
 	f.paused[id] = true
 	return nil

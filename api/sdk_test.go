@@ -119,7 +119,7 @@ func TestSDKTypes(t *testing.T) {
 	covered := map[string]bool{
 		// Envelopes the SDK opens for its callers, or has under another form.
 		"APIKeys": true, "ChannelKinds": true, "Connectors": true, "Senders": true, "Templates": true, "Endpoints": true, "Suppressions": true, "Windows": true,
-		"Replayed": true, "FilledTemplate": true, "FilledTemplateCard": true, "PageContact": true, "PageConversation": true, "PageMessage": true, "PageWebhookDelivery": true,
+		"Replayed": true, "SyncedTemplates": true, "FilledTemplate": true, "FilledTemplateCard": true, "PageContact": true, "PageConversation": true, "PageMessage": true, "PageWebhookDelivery": true,
 	}
 	for _, v := range append(types, sdk.Recipient{}, sdk.EventPage{}, sdk.Error{}) {
 		typ := reflect.TypeOf(v)

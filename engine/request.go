@@ -146,4 +146,5 @@ const (
 	CodeBusy           = "busy"
 	CodeNoRead         = "read_not_supported"
 	CodeProvider       = "provider_failed"
+	CodeNoTemplates    = "templates_not_supported"
 )

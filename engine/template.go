@@ -1,92 +1,18 @@
 package engine
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/engine/gate"
 	"github.com/parley-messaging/parley/engine/route"
-	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/workspace"
 )
-
-// SyncTemplates brings in the templates a connector's provider keeps, for every
-// sender the connector carries, and gives how many there are. It fails with
-// store.ErrNotFound for a connector that keeps none.
-func (e *Engine) SyncTemplates(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) (int, error) {
-	a := e.owner.account(id)
-	if a == nil || a.ws != ws {
-		return 0, store.ErrNotFound
-	}
-	lister, ok := a.conn.(channel.TemplateLister)
-	if !ok {
-		return 0, store.ErrNotFound
-	}
-	remote, err := lister.Templates(ctx)
-	if err != nil {
-		return 0, err
-	}
-	cfg, err := e.o.Workspaces.Config(ctx, ws)
-	if err != nil {
-		return 0, err
-	}
-	n := 0
-	for _, s := range cfg.SendersOf(a.typ.Channel) {
-		if !slices.Contains(s.Connectors, id) {
-			continue
-		}
-		for _, r := range remote {
-			t := &store.Template{
-				Workspace: ws, Sender: s.ID, Provider: r.Provider, Name: r.Name, Language: r.Language, Category: r.Category,
-				State: r.State, TTL: r.TTL, Body: r.Body, Named: r.Named, Components: r.Components, UpdatedAt: e.now(),
-			}
-			if _, err := e.o.Workspaces.PutTemplate(ctx, t); err != nil {
-				return n, err
-			}
-			n++
-		}
-	}
-	return n, nil
-}
-
-func (e *Engine) templateNews(ctx context.Context, a *account, v *message.TemplateUpdate) error {
-	cfg, err := e.o.Workspaces.Config(ctx, a.ws)
-	if err != nil {
-		return err
-	}
-	now := e.now()
-	for _, s := range cfg.Senders {
-		for _, t := range cfg.Templates(s.ID, v.Name, v.Language) {
-			if t.Name != v.Name {
-				continue
-			}
-			changed := *t
-			if v.State != "" {
-				changed.State = v.State
-			}
-			if v.Category != "" {
-				changed.Category = v.Category
-			}
-			changed.Reason, changed.UpdatedAt = v.Reason, now
-			data, err := json.Marshal(map[string]any{"template": t.ID, "name": t.Name, "language": t.Language, "state": changed.State, "category": changed.Category, "reason": v.Reason})
-			if err != nil {
-				return err
-			}
-			if _, err := e.o.Workspaces.PutTemplate(ctx, &changed, e.event(a.ws, event.TemplateUpdated, now, data)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 // templates finds the variants of the template a step may use, and renders it.
 func (e *Engine) templates(p *prepared, r *Request, c *route.Candidate, typ *channel.Type, sender *store.Sender, content *message.Content, use *message.TemplateUse, field func(string) string) (channel.Rendering, error) {

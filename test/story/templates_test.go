@@ -26,7 +26,9 @@ func TestTemplatesOfTheDocs(t *testing.T) {
 		var body map[string]any
 		must(t, json.Unmarshal(b[1], &body))
 		id, _ := d.send(body)
-		m := d.until(id, "arrives", func(m map[string]any) bool { return m["state"] == "delivered" || m["state"] == "read" || m["state"] == "failed" })
+		m := d.until(id, "arrives", func(m map[string]any) bool {
+			return m["state"] == "delivered" || m["state"] == "read" || m["state"] == "failed"
+		})
 		if m["state"] == "failed" {
 			t.Errorf("%s\n%v", b[1], m)
 		}
