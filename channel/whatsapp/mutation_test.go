@@ -76,10 +76,9 @@ func TestSpoiltWebhooks(t *testing.T) {
 	}
 }
 
-// besides gives a callback in which what was spoilt stands between good
-// neighbours, at each level of a batch at which it still can, and the ids of
-// the neighbours.
-func besides(t *testing.T, doc any) map[string][]byte {
+// besides gives a callback in which what was spoilt stands between the good
+// neighbours "before" and "after", at one level of a batch where it still can.
+func besides(t *testing.T, doc any, only string) map[string][]byte {
 	t.Helper()
 	message := func(id string) any {
 		return map[string]any{"from": "33611111111", "id": id, "timestamp": "1762084800", "type": "text", "text": map[string]any{"body": "good"}}
@@ -101,8 +100,8 @@ func besides(t *testing.T, doc any) map[string][]byte {
 	// at puts neighbours around the list in m, writes the whole, and restores.
 	at := func(level string, m map[string]any, key string, good func(string) any) []any {
 		list, ok := m[key].([]any)
-		if !ok {
-			return nil
+		if !ok || level != only {
+			return list
 		}
 		m[key] = append(append([]any{good("before")}, list...), good("after"))
 		object := root["object"]
@@ -138,14 +137,16 @@ func besides(t *testing.T, doc any) map[string][]byte {
 // Whatever is spoilt in one message of a batch, the others are read: beside it
 // in its list, its change, its entry.
 func TestSpoiltNeighbours(t *testing.T) {
-	tried := map[string]int{}
+	tried, turn := map[string]int{}, 0
+	levels := []string{"entry", "changes", "messages", "statuses"}
 	for _, s := range samples(t) {
 		var doc any
 		if err := json.Unmarshal(s.body, &doc); err != nil {
 			t.Fatal(err)
 		}
 		spoil(doc, "", func(what string) {
-			for level, body := range besides(t, doc) {
+			turn++ // one level for each, in turn: all would take long
+			for level, body := range besides(t, doc, levels[turn%len(levels)]) {
 				tried[level]++
 				events, err := Decode(body, "p")
 				if err != nil {
@@ -166,8 +167,8 @@ func TestSpoiltNeighbours(t *testing.T) {
 			}
 		})
 	}
-	for _, level := range []string{"entry", "changes", "messages", "statuses"} {
-		if tried[level] < 1000 {
+	for _, level := range levels {
+		if tried[level] < 300 {
 			t.Errorf("only %d spoilt bodies at %s", tried[level], level)
 		}
 	}
