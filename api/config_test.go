@@ -48,6 +48,9 @@ func TestConfigurationBySDK(t *testing.T) {
 	if err := c.Connectors.Delete(ctx, cn.ID); !sdk.IsCode(err, engine.CodeInvalid) {
 		t.Errorf("error %v", err)
 	}
+	if n, err := c.Connectors.SyncTemplates(ctx, cn.ID); err != nil || n != 3 {
+		t.Errorf("templates: %d, %v", n, err)
+	}
 	if _, err = c.Connectors.Pause(ctx, cn.ID); err != nil || len(r.engine.paused) != 1 {
 		t.Errorf("%v %v", err, r.engine.paused)
 	}

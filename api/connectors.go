@@ -151,6 +151,29 @@ func (s *Server) connectors() {
 		})
 	s.brake("pause", "pauseConnector", "Stop a connector account", "Its queue is kept; nothing is sent until it is resumed.", s.o.Engine.PauseConnector)
 	s.brake("resume", "resumeConnector", "Start a connector account again", "Also after it was stopped as misconfigured.", s.o.Engine.ResumeConnector)
+	s.syncTemplates()
+}
+
+// SyncedTemplates is what a reading of templates found.
+type SyncedTemplates struct {
+	Templates int `json:"templates" doc:"How many the provider has, over all senders of the connector."`
+}
+
+func (s *Server) syncTemplates() {
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/connectors/{id}/sync-templates", id: "syncTemplates", tag: "Channels", summary: "Read the templates of an account", scope: auth.ConfigWrite,
+		doc: "Brings in all templates the provider keeps, for each sender of the connector; those it has no more are noted as deleted. Afterwards the provider's news keeps them up to date.",
+	}, func(ctx context.Context, who caller, in *oneConnector) (*SyncedTemplates, error) {
+		id, err := pathID[message.ConnectorID](in.ID)
+		if err != nil {
+			return nil, err
+		}
+		n, err := s.o.Engine.SyncTemplates(ctx, who.Workspace, id)
+		if err != nil {
+			return nil, err
+		}
+		return &SyncedTemplates{Templates: n}, nil
+	})
 }
 
 func (s *Server) brake(verb, id, summary, doc string, do func(context.Context, message.WorkspaceID, message.ConnectorID) error) {

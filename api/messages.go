@@ -117,6 +117,16 @@ type oneMessage struct {
 	ID string `path:"id" doc:"The message's id." example:"msg_01jd8x0k3m5q7s9v1x3z5b7d9f"`
 }
 
+// ReadRequest says what to show besides that a message was read.
+type ReadRequest struct {
+	Typing bool `json:"typing,omitempty" doc:"Also show that an answer is coming: for at most 25 seconds on WhatsApp."`
+}
+
+type markRead struct {
+	ID   string `path:"id" doc:"The message's id." example:"msg_01jd8x0k3m5q7s9v1x3z5b7d9f"`
+	Body *ReadRequest
+}
+
 func (s *Server) messages() {
 	idempotency := []*huma.Param{{
 		Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: huma.TypeString},
@@ -155,6 +165,16 @@ func (s *Server) messages() {
 		}
 		v, err := s.o.Engine.Cancel(ctx, who.Workspace, id)
 		return shown(v, err)
+	})
+	handleNone(s, op{
+		method: http.MethodPost, path: "/v1/messages/{id}/read", id: "markMessageRead", tag: "Messages", summary: "Show that a message was read", scope: auth.MessagesWrite,
+		doc: "For a message a person sent: they see that it, and all they wrote before, was read. One call to the provider, which changes nothing here and may be repeated. Channels without read receipts answer 422.",
+	}, func(ctx context.Context, who caller, in *markRead) error {
+		id, err := pathID[message.MessageID](in.ID)
+		if err != nil {
+			return err
+		}
+		return s.o.Engine.MarkRead(ctx, who.Workspace, id, in.Body != nil && in.Body.Typing)
 	})
 	handle(s, op{
 		method: http.MethodGet, path: "/v1/messages", id: "listMessages", tag: "Messages", summary: "List messages", scope: auth.MessagesRead,

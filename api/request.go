@@ -3,7 +3,9 @@ package api
 import (
 	"maps"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -198,29 +200,72 @@ func (c *check) template(field path, t *TemplateUse) *message.TemplateUse {
 	c.length(field.dot("name"), t.Name, 512)
 	c.length(field.dot("language"), t.Language, 35)
 	c.length(field.dot("header_text"), t.HeaderText, maxTitle)
-	if t.Header != nil {
-		c.media(field.dot("header_media"), t.Header)
-	}
+	c.header(field, t.Header, t.Product)
 	if t.Place != nil {
 		c.location(field.dot("header_location"), t.Place)
 	}
-	c.count(field.dot("buttons"), len(t.Buttons), maxActions)
-	for i := range t.Buttons {
-		b, at := &t.Buttons[i], field.dot("buttons").in(i)
-		switch b.Type {
-		case "quick_reply", "url", "copy_code", "flow":
-		default:
-			c.invalid(at.dot("type"), "is not a kind of button parameter", "give one of quick_reply, url, copy_code, flow")
+	c.buttons(field.dot("buttons"), t.Buttons)
+	out := &message.TemplateUse{
+		Name: t.Name, Language: t.Language, Parameters: c.parameters(field.dot("parameters"), t.Parameters),
+		Header: t.Header, HeaderText: t.HeaderText, Place: t.Place, Product: t.Product, Buttons: t.Buttons,
+	}
+	if t.Offer != nil {
+		out.Offer = t.Offer.UTC()
+	}
+	c.count(field.dot("cards"), len(t.Cards), maxActions)
+	if c.fault != nil {
+		return nil
+	}
+	for i := range t.Cards {
+		card, at := &t.Cards[i], field.dot("cards").in(i)
+		c.header(at, card.Header, card.Product)
+		c.buttons(at.dot("buttons"), card.Buttons)
+		out.Cards = append(out.Cards, message.TemplateCard{
+			Parameters: c.parameters(at.dot("parameters"), card.Parameters), Header: card.Header, Product: card.Product, Buttons: card.Buttons,
+		})
+	}
+	return out
+}
+
+// header checks the file or the product above a template or a card.
+func (c *check) header(field path, m *message.Media, p *message.Product) {
+	if m != nil {
+		c.media(field.dot("header_media"), m)
+	}
+	if p != nil {
+		at := field.dot("header_product")
+		c.length(at.dot("id"), p.ID, maxLabel)
+		c.length(at.dot("catalog"), p.Catalog, maxLabel)
+	}
+}
+
+// buttonTypes are the kinds of button a parameter can be for.
+var buttonTypes = []string{"quick_reply", "url", "copy_code", "flow", "catalog", "mpm", "order_details", "voice_call"}
+
+func (c *check) buttons(field path, list []message.ButtonParameter) {
+	c.count(field, len(list), maxActions)
+	if c.fault != nil {
+		return
+	}
+	for i := range list {
+		b, at := &list[i], field.in(i)
+		if !slices.Contains(buttonTypes, b.Type) {
+			c.invalid(at.dot("type"), "is not a kind of button parameter", "give one of "+strings.Join(buttonTypes, ", "))
 		}
 		if b.Index < 0 || b.Index >= maxActions {
 			c.invalid(at.dot("index"), "is not the place of a button", "count buttons from 0")
 		}
 		c.length(at.dot("value"), b.Value, maxURL)
 		c.length(at.dot("payload"), b.Payload, maxValue)
-	}
-	return &message.TemplateUse{
-		Name: t.Name, Language: t.Language, Parameters: c.parameters(field.dot("parameters"), t.Parameters),
-		Header: t.Header, HeaderText: t.HeaderText, Place: t.Place, Buttons: t.Buttons,
+		c.count(at.dot("sections"), len(b.Sections), maxActions)
+		for j := range b.Sections {
+			s, at := &b.Sections[j], at.dot("sections").in(j)
+			c.length(at.dot("title"), s.Title, maxLabel)
+			c.count(at.dot("products"), len(s.Products), maxRows)
+			for k, id := range s.Products {
+				c.length(at.dot("products").in(k), id, maxLabel)
+			}
+		}
 	}
 }
 

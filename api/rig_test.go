@@ -41,6 +41,24 @@ type fakeEngine struct {
 	views    []*engine.View
 	filter   []store.Filter
 	paused   map[message.ConnectorID]bool
+	read     map[message.MessageID]bool // and whether with typing
+}
+
+func (f *fakeEngine) MarkRead(ctx context.Context, ws message.WorkspaceID, id message.MessageID, typing bool) error {
+	v, err := f.View(ctx, ws, id)
+	switch {
+	case err != nil:
+		return err
+	case v.Message.Direction == store.MT:
+		return &engine.Refusal{Code: engine.CodeInvalid, Field: "id", Detail: "this message was sent by you"}
+	case f.err != nil:
+		return f.err
+	}
+	if f.read == nil {
+		f.read = map[message.MessageID]bool{}
+	}
+	f.read[id] = typing
+	return nil
 }
 
 func (f *fakeEngine) Accept(_ context.Context, _ message.WorkspaceID, r *engine.Request, idem engine.Idempotency) (*engine.Answer, error) {
@@ -112,6 +130,13 @@ func (f *fakeEngine) List(_ context.Context, ws message.WorkspaceID, q store.Fil
 
 func (f *fakeEngine) Types() []channel.Type {
 	return []channel.Type{{Channel: message.SMS, Kind: "smpp", Title: "SMS over SMPP", Addressed: []message.Channel{message.Phone}, Receipts: channel.Receipts{Delivered: true, Horizon: 48 * time.Hour}}}
+}
+
+func (f *fakeEngine) SyncTemplates(_ context.Context, _ message.WorkspaceID, id message.ConnectorID) (int, error) {
+	if f.paused[id] {
+		return 0, &engine.Refusal{Code: engine.CodeNoTemplates, Detail: "the provider of this connector keeps no templates"}
+	}
+	return 3, nil
 }
 
 func (f *fakeEngine) PauseConnector(_ context.Context, _ message.WorkspaceID, id message.ConnectorID) error {

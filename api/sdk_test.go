@@ -66,6 +66,9 @@ func TestSDKTypes(t *testing.T) {
 		sdk.CardValue{},
 		sdk.Reaction{},
 		sdk.TemplateUse{},
+		sdk.TemplateCard{},
+		sdk.Product{},
+		sdk.ProductSection{},
 		sdk.ButtonParameter{},
 		sdk.Message{},
 		sdk.Step{},
@@ -110,12 +113,13 @@ func TestSDKTypes(t *testing.T) {
 		sdk.UsageLine{},
 		sdk.FieldFault{},
 		sdk.File{},
+		sdk.ReadRequest{},
 	}
 	names := map[string]string{"Recipient": "RecipientObject", "EventPage": "EventsDoc", "Error": "Problem"}
 	covered := map[string]bool{
 		// Envelopes the SDK opens for its callers, or has under another form.
 		"APIKeys": true, "ChannelKinds": true, "Connectors": true, "Senders": true, "Templates": true, "Endpoints": true, "Suppressions": true, "Windows": true,
-		"Replayed": true, "FilledTemplate": true, "PageContact": true, "PageConversation": true, "PageMessage": true, "PageWebhookDelivery": true,
+		"Replayed": true, "SyncedTemplates": true, "FilledTemplate": true, "FilledTemplateCard": true, "PageContact": true, "PageConversation": true, "PageMessage": true, "PageWebhookDelivery": true,
 	}
 	for _, v := range append(types, sdk.Recipient{}, sdk.EventPage{}, sdk.Error{}) {
 		typ := reflect.TypeOf(v)
@@ -220,12 +224,27 @@ func TestMessagesBySDK(t *testing.T) {
 
 	older := r.view(r.ids.Contact(noon), "one")
 	newer := r.view(r.ids.Contact(noon), "two")
+	inbound := r.view(r.ids.Contact(noon), "hello")
+	inbound.Message.Direction = store.MO
+	r.engine.views = []*engine.View{inbound}
+	r.check(c.Messages.MarkRead(ctx, inbound.Message.ID.String(), true))
+	if typing, read := r.engine.read[inbound.Message.ID]; !typing || !read {
+		t.Errorf("marked as read: %v", r.engine.read)
+	}
+	r.engine.err = &engine.Refusal{Code: engine.CodeProvider, Detail: "the provider answered: transient"}
+	if err := c.Messages.MarkRead(ctx, inbound.Message.ID.String(), false); !sdk.IsCode(err, engine.CodeProvider) {
+		t.Errorf("a provider that fails: %v", err)
+	}
+	r.engine.err = nil
 	r.engine.views = []*engine.View{newer, older}
 	got, err := c.Messages.Get(ctx, older.Message.ID.String())
 	r.check(err)
 	if got.Content.Text != "one" || got.State != "delivered" || len(got.Steps) != 1 || got.Steps[0].Attempts[0].Parts[0].ProviderID != "wamid.1" || got.Cost[0].Amount != "0.07" || got.Steps[0].Next.NotRead != sdk.Duration(time.Hour) {
 		b, _ := json.MarshalIndent(got, "", " ")
 		t.Errorf("%s", b)
+	}
+	if err := c.Messages.MarkRead(ctx, older.Message.ID.String(), true); !sdk.IsCode(err, engine.CodeInvalid) {
+		t.Errorf("marking our own message as read: %v", err)
 	}
 	if _, err := c.Messages.Cancel(ctx, older.Message.ID.String()); !sdk.IsCode(err, engine.CodeNotCancellable) {
 		t.Errorf("error %v", err)

@@ -31,7 +31,9 @@ type Engine interface {
 	Cancel(ctx context.Context, ws message.WorkspaceID, id message.MessageID) (*engine.View, error)
 	View(ctx context.Context, ws message.WorkspaceID, id message.MessageID) (*engine.View, error)
 	List(ctx context.Context, ws message.WorkspaceID, f store.Filter) ([]*engine.View, error)
+	MarkRead(ctx context.Context, ws message.WorkspaceID, id message.MessageID, typing bool) error
 	Types() []channel.Type
+	SyncTemplates(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) (int, error)
 	ResumeConnector(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) error
 	PauseConnector(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) error
 }

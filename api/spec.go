@@ -86,10 +86,13 @@ var tags = []*huma.Tag{
 }
 
 // schemaName names schemas by their Go type, without generics' brackets. A
-// template as it was filled is another type than the one requests write.
+// template or card as it was filled is another type than the one requests write.
 func schemaName(t reflect.Type, hint string) string {
 	if t == reflect.TypeFor[message.TemplateUse]() || t == reflect.TypeFor[*message.TemplateUse]() {
 		return "FilledTemplate"
+	}
+	if t == reflect.TypeFor[message.TemplateCard]() || t == reflect.TypeFor[*message.TemplateCard]() {
+		return "FilledTemplateCard"
 	}
 	return huma.DefaultSchemaNamer(t, hint)
 }

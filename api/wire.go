@@ -154,7 +154,18 @@ type TemplateUse struct {
 	Header     *message.Media            `json:"header_media,omitempty" doc:"The media of the header."`
 	HeaderText string                    `json:"header_text,omitempty" doc:"The parameter of a text header."`
 	Place      *message.Location         `json:"header_location,omitempty" doc:"The place of a location header."`
+	Product    *message.Product          `json:"header_product,omitempty" doc:"The product of a product header."`
+	Offer      *time.Time                `json:"offer_expires_at,omitempty" doc:"When a limited-time offer ends."`
 	Buttons    []message.ButtonParameter `json:"buttons,omitempty" doc:"Parameters of buttons."`
+	Cards      []TemplateCard            `json:"cards,omitempty" doc:"The cards of a carousel, in their order."`
+}
+
+// A TemplateCard fills one card of a carousel.
+type TemplateCard struct {
+	Parameters Parameters                `json:"parameters,omitzero" doc:"Values of the card's own text, by name or in order."`
+	Header     *message.Media            `json:"header_media,omitempty" doc:"The image or video of the card."`
+	Product    *message.Product          `json:"header_product,omitempty" doc:"The product of the card."`
+	Buttons    []message.ButtonParameter `json:"buttons,omitempty" doc:"Parameters of the card's buttons, counted from 0 in each card."`
 }
 
 // Parameters are values of placeholders, by name or in order.

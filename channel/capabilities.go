@@ -31,8 +31,20 @@ type Capabilities struct {
 	Templates Ability
 
 	MediaMax int   // attachments of one message; 0 = 1
+	Series   int   // provider messages that one with several attachments may become, see Series; 0 = 1
 	Mixed    bool  // reply, link and dial buttons may stand together
 	Marks    Level // *bold* and _italic_ marks: Dropped = taken out of texts; else left alone
+}
+
+// ability gives what the channel can do with one kind of button.
+func (c *Capabilities) ability(t message.ActionType) Ability {
+	switch t {
+	case message.Reply:
+		return c.Replies
+	case message.URL:
+		return c.Links
+	}
+	return c.Dial
 }
 
 // An Ability is a level with its limits.

@@ -99,7 +99,10 @@ type Revoker interface {
 
 // A Reader is a Connector that can tell a person that we read their message.
 type Reader interface {
-	MarkRead(ctx context.Context, providerID string, typing bool) error
+	// MarkRead marks the message with this provider id, which came to one of our
+	// ends, as read; with typing, it also shows that an answer is coming. Its
+	// faults are *message.Fault; marking twice does no harm.
+	MarkRead(ctx context.Context, to message.Sender, providerID string, typing bool) error
 }
 
 // A Fetcher is a Connector that can fetch a file a person sent us. The caller

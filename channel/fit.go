@@ -61,6 +61,7 @@ func fit(c *message.Content, caps Capabilities, opt FitOptions) Rendering {
 	f.media()
 	f.fold()
 	f.limits()
+	f.series()
 	return f.finish()
 }
 

@@ -9,15 +9,7 @@ import (
 )
 
 // ability gives what the channel can do with one kind of button.
-func (f *fitter) ability(t message.ActionType) Ability {
-	switch t {
-	case message.Reply:
-		return f.caps.Replies
-	case message.URL:
-		return f.caps.Links
-	}
-	return f.caps.Dial
-}
+func (f *fitter) ability(t message.ActionType) Ability { return f.caps.ability(t) }
 
 // actions keeps the buttons the channel shows together and turns the others
 // into lines of text.

@@ -28,20 +28,29 @@ func (f *fitter) beside() (text int, media []message.MediaType, rich bool) {
 // others into links.
 func (f *fitter) media() {
 	_, allowed, rich := f.beside()
-	limit := max(f.caps.MediaMax, 1)
+	limit, several := max(f.caps.MediaMax, 1), f.caps.Series > 1
+	if several {
+		limit = f.caps.Series
+		if rich {
+			limit-- // the buttons are a message of their own, unless one stands above them
+		}
+	}
+	above := false
 	var kept []message.Media
 	for i := range f.c.Media {
 		m := f.c.Media[i]
 		a, known := f.caps.Media[m.Type]
 		fits := known && a.Level == Full && len(kept) < limit && (a.Bytes == 0 || m.Size <= a.Bytes) && takes(a.MIME, m.MIME)
-		if rich {
-			fits = fits && contains(allowed, m.Type)
+		stands := rich && contains(allowed, m.Type) && !(several && above)
+		if rich && !several {
+			fits = fits && stands
 		}
 		if !fits {
 			f.mediaToText(&m, i)
 			continue
 		}
-		if m.Caption != "" && (rich || a.Caption == 0 || over(m.Caption, a.Caption)) {
+		above = above || stands
+		if m.Caption != "" && (rich && (stands || !several) || a.Caption == 0 || over(m.Caption, a.Caption)) {
 			f.above = append(f.above, m.Caption)
 			m.Caption = ""
 			f.note("media", "captions moved into the text")
@@ -128,7 +137,8 @@ func (f *fitter) caption() {
 	}
 	m := &f.c.Media[0]
 	a := f.caps.Media[m.Type]
-	if m.Caption != "" {
+	several := f.caps.Series > 1
+	if m.Caption != "" && (!several || len(f.c.Media) == 1) {
 		if both := f.c.Text + "\n" + m.Caption; !over(both, a.Caption) {
 			m.Caption = ""
 			f.c.Text = both
@@ -136,6 +146,9 @@ func (f *fitter) caption() {
 	}
 	if m.Caption == "" && a.Caption > 0 && !over(f.c.Text, a.Caption) {
 		return
+	}
+	if several && len(f.c.Media) < f.caps.Series {
+		return // the text is a message of its own
 	}
 	// Words win: the attachment becomes a link beside them.
 	media := f.c.Media
@@ -167,7 +180,8 @@ func (f *fitter) limits() {
 		f.change("text", No, "this channel carries no text")
 		return
 	}
-	if _, _, rich := f.beside(); !rich && len(f.c.Media) == 0 && over(f.c.Text, f.caps.Text.Max) {
+	alone := len(f.c.Media) == 0 || f.caps.Series > 1 && !captioned(f.c, f.caps)
+	if _, _, rich := f.beside(); !rich && alone && over(f.c.Text, f.caps.Text.Max) {
 		f.change("text", No, "longer than the "+strconv.Itoa(f.caps.Text.Max)+" characters this channel takes")
 	}
 }
@@ -192,11 +206,15 @@ func (f *fitter) plainWithChoices(limit int) {
 	}
 	media := f.c.Media
 	f.c.Actions, f.c.List, f.c.Request, f.c.Media, f.c.Header, f.c.Footer = nil, nil, "", nil, "", ""
+	if len(media) < f.caps.Series {
+		f.c.Media, media = media, nil // they go by themselves
+	}
 	for i := range media {
 		f.mediaToText(&media[i], i)
 	}
 	lines := append([]string{header, f.c.Text}, f.below...)
 	f.c.Text = strings.Join(nonEmpty(append(lines, footer)), "\n")
+	f.caption()
 }
 
 // Unmark takes *bold*, _italic_, ~struck~ and ```fixed``` marks out of a text

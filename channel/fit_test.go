@@ -81,6 +81,62 @@ func TestFitToPlainText(t *testing.T) {
 	}
 }
 
+// Where each attachment is a message of its own, the text stands under the
+// first that takes it, and buttons come last, below what may stand above them.
+func TestSeries(t *testing.T) {
+	caps := channel.Capabilities{
+		Text: channel.Ability{Level: channel.Full, Max: 100}, MediaMax: 1, Series: 4,
+		Replies: channel.Ability{Level: channel.Full, Max: 3, Text: 50, Media: []message.MediaType{message.Image}},
+		List:    channel.Ability{Level: channel.Full, Max: 10, Text: 50},
+		Media: map[message.MediaType]channel.MediaAbility{
+			message.Image: {Level: channel.Full, Caption: 20}, message.Document: {Level: channel.Full, Caption: 20}, message.Audio: {Level: channel.Full},
+		},
+	}
+	file := func(kind message.MediaType, caption string) message.Media {
+		return message.Media{Type: kind, URL: "https://x/" + string(kind), Caption: caption}
+	}
+	long, reply := strings.Repeat("x", 60), []message.Action{{Type: message.Reply, Title: "Yes"}}
+	for name, c := range map[string]struct {
+		content message.Content
+		want    string
+	}{
+		"one":              {message.Content{Text: "hi", Media: []message.Media{file("image", "")}}, "image:hi"},
+		"two":              {message.Content{Text: "hi", Media: []message.Media{file("document", ""), file("image", "b")}}, "document:hi | image b"},
+		"own captions":     {message.Content{Text: "hi", Media: []message.Media{file("image", "a"), file("image", "b")}}, "hi | image a | image b"},
+		"a long text":      {message.Content{Text: long, Media: []message.Media{file("image", "")}}, long + " | image"},
+		"no words":         {message.Content{Media: []message.Media{file("audio", ""), file("image", "")}}, "audio | image"},
+		"audio":            {message.Content{Text: "hi", Media: []message.Media{file("audio", "")}}, "hi | audio"},
+		"a caption moved":  {message.Content{Media: []message.Media{file("audio", "hear")}}, "hear | audio"},
+		"buttons":          {message.Content{Text: "hi", Actions: reply, Media: []message.Media{file("document", "d"), file("image", "i"), file("image", "")}}, "document d | image | image:i+hi [Yes]"},
+		"a list":           {message.Content{Text: "hi", List: &message.List{Button: "b", Sections: []message.Section{{Rows: []message.Row{{Title: "r"}}}}}, Media: []message.Media{file("image", "i")}}, "image i | hi [list]"},
+		"buttons too long": {message.Content{Text: long, Actions: reply, Media: []message.Media{file("image", "")}}, long + "+1. Yes | image"},
+		"too many":         {message.Content{Text: "hi", Media: []message.Media{file("image", ""), file("image", ""), file("image", ""), file("image", ""), file("image", "")}}, "image:hi+https://x/image | image | image | image"},
+	} {
+		r := channel.Fit(&c.content, caps, channel.FitOptions{})
+		var got []string
+		for _, m := range channel.Series(&r.Content, &caps) {
+			s := strings.ReplaceAll(m.Text, "\n", "+")
+			if len(m.Media) > 0 {
+				if s != "" {
+					s = ":" + s
+				}
+				s = strings.TrimSpace(string(m.Media[0].Type) + " " + m.Media[0].Caption + s)
+				s = strings.ReplaceAll(s, " :", ":")
+			}
+			if len(m.Actions) > 0 {
+				s += " [Yes]"
+			}
+			if m.List != nil {
+				s += " [list]"
+			}
+			got = append(got, s)
+		}
+		if all := strings.Join(got, " | "); all != c.want || r.Segments != len(got) {
+			t.Errorf("%s: %q in %d, want %q", name, all, r.Segments, c.want)
+		}
+	}
+}
+
 func TestTooLongIsToldNotCut(t *testing.T) {
 	c := message.Content{Text: strings.Repeat("é", 1001)}
 	r := channel.Fit(&c, plain, channel.FitOptions{})
@@ -109,7 +165,7 @@ func drawCaps(t *rapid.T) channel.Capabilities {
 	caps := channel.Capabilities{
 		Text: channel.Ability{Level: channel.Full}, Header: ability("header"), Footer: ability("footer"), Replies: ability("replies"), Links: ability("links"), Dial: ability("dial"),
 		List: ability("list"), Location: ability("location"), Cards: ability("cards"), Reaction: ability("reaction"), Request: ability("request"),
-		Mixed: rapid.Bool().Draw(t, "mixed"), MediaMax: rapid.IntRange(0, 2).Draw(t, "media max"), Media: map[message.MediaType]channel.MediaAbility{},
+		Series: rapid.IntRange(0, 5).Draw(t, "series"), Mixed: rapid.Bool().Draw(t, "mixed"), MediaMax: rapid.IntRange(0, 2).Draw(t, "media max"), Media: map[message.MediaType]channel.MediaAbility{},
 	}
 	caps.Header.Max, caps.Footer.Max = rapid.SampledFrom([]int{0, 8}).Draw(t, "header chars"), rapid.SampledFrom([]int{0, 8}).Draw(t, "footer chars")
 	for _, k := range kinds {
@@ -190,13 +246,22 @@ func TestFitKeepsTheMeaning(t *testing.T) {
 		if marshal(t, c) != before {
 			t.Fatal("the input was changed")
 		}
-		everything := marshal(t, r.Content) + marshal(t, r.Choices)
+		parts := channel.Series(&r.Content, &caps)
+		if r.Segments != len(parts) || len(parts) > max(caps.Series, 1) {
+			t.Fatalf("%d messages, said %d, allowed %d", len(parts), r.Segments, caps.Series)
+		}
+		everything := marshal(t, parts) + marshal(t, r.Choices)
 		for _, w := range words {
 			if !strings.Contains(everything, w) {
 				t.Fatalf("%q was lost in %s\nof %s", w, everything, before)
 			}
 		}
-		checkFits(t, &r.Content, &caps)
+		for i := range parts {
+			checkFits(t, &parts[i], &caps)
+			if len(parts) > 1 && len(parts[i].Media) > 1 {
+				t.Fatalf("several attachments in one of several messages: %s", marshal(t, parts))
+			}
+		}
 		again := channel.Fit(&r.Content, caps, channel.FitOptions{})
 		if marshal(t, again.Content) != marshal(t, r.Content) {
 			t.Fatalf("fitting twice differs:\n%s\n%s\n%v", marshal(t, r.Content), marshal(t, again.Content), again.Changes)

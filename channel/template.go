@@ -8,6 +8,41 @@ import (
 	"github.com/parley-messaging/parley/message"
 )
 
+// A Misfit says what of a message a channel cannot take, and what to do about
+// it. Render returns it; it never repeats what the message says.
+type Misfit struct {
+	Field  string // JSON path below the message, such as "template.buttons[1]"
+	Detail string
+	Remedy string
+}
+
+// Error implements error.
+func (m *Misfit) Error() string { return m.Field + ": " + m.Detail }
+
+// Placeholders lists the parameters of a text, each once: names in the order
+// of the text, places ("1", "2" …) in their own, which a translation may turn
+// round.
+func Placeholders(text string) (names []string) {
+	_, missing := Fill(text, nil)
+	for _, name := range missing {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.SortStableFunc(names, byPlace)
+	return names
+}
+
+// byPlace puts numbers in their order and leaves names where they are.
+func byPlace(a, b string) int {
+	x, errX := strconv.Atoi(a)
+	y, errY := strconv.Atoi(b)
+	if errX != nil || errY != nil {
+		return 0
+	}
+	return x - y
+}
+
 // ParameterOrder gives the names of a template's parameters in the order of
 // its body, and whether the body uses names instead of places. When the
 // registered body is unknown, numbers go in their order and anything else is

@@ -29,6 +29,7 @@ type account struct {
 	conn   channel.Connector
 	sealed []byte // the configuration it was opened with
 	paused bool
+	stale  atomic.Int32         // news since its templates were read
 	drives atomic.Pointer[lane] // nil while another node owns it
 	cancel context.CancelFunc
 	linked chan struct{} // closed when its link loop ended; nil without

@@ -95,6 +95,7 @@ func (l *lane) attempt(t *turn, j *job) {
 		t.after(release)
 		return
 	}
+	l.owe(j, s.Segments-1, t.now)
 	w, mv := flow.Attempt(&l.e.policy, d, l.token, t.now)
 	j.begun = time.UnixMicro(t.now.UnixMicro()) // as the store gives it back
 	t.moved(mv)

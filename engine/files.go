@@ -28,7 +28,15 @@ func hasKept(c *message.Content) bool {
 	return false
 }
 
-func headed(t *message.TemplateUse) bool { return t != nil && t.Header != nil && !t.Header.ID.IsZero() }
+// headed reports whether a use of a template names files that we keep.
+func headed(t *message.TemplateUse) bool {
+	for _, m := range t.Files() {
+		if !m.ID.IsZero() {
+			return true
+		}
+	}
+	return false
+}
 
 // kept completes what a request tells of files that we keep: their type, size
 // and name decide what a channel does with them. It refuses files that are not
@@ -85,9 +93,20 @@ func (e *Engine) completeHeader(ctx context.Context, ws message.WorkspaceID, p *
 	if !headed(t) {
 		return t, nil
 	}
-	out, header := *t, *t.Header
-	out.Header = &header
-	return &out, e.completeOne(ctx, ws, p, &header, field+".header_media.id")
+	out := t.OwnFiles()
+	if h := out.Header; h != nil {
+		if err := e.completeOne(ctx, ws, p, h, field+".header_media.id"); err != nil {
+			return nil, err
+		}
+	}
+	for i := range out.Cards {
+		if h := out.Cards[i].Header; h != nil {
+			if err := e.completeOne(ctx, ws, p, h, fmt.Sprintf("%s.cards[%d].header_media.id", field, i)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
 }
 
 func (e *Engine) completeOne(ctx context.Context, ws message.WorkspaceID, p *contact.Person, m *message.Media, field string) error {
@@ -182,10 +201,13 @@ func (e *Engine) attach(a *account, p *contact.Person, out *message.Outbound, mi
 			err = give(&out.Content.Media[i])
 		}
 	}
-	if err == nil && headed(out.Template) {
-		header := *out.Template.Header
-		out.Template.Header = &header
-		err = give(&header)
+	if headed(out.Template) {
+		out.Template = out.Template.OwnFiles()
+		for _, m := range out.Template.Files() {
+			if err == nil {
+				err = give(m)
+			}
+		}
 	}
 	for _, id := range minted {
 		if err == nil {

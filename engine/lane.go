@@ -258,6 +258,19 @@ func (l *lane) pair(j *job, now time.Time) (time.Time, bool) {
 	return at, ok
 }
 
+// owe counts the messages a step is sent as beyond its first.
+func (l *lane) owe(j *job, n int, now time.Time) {
+	if n <= 0 || l.acc.typ.Caps.Series <= 1 {
+		return // SMS counts its parts itself
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bucket.Owe(n, now)
+	if b := l.pairs[j.identity]; b != nil {
+		b.Owe(n, now)
+	}
+}
+
 func (l *lane) unpair(j *job) {
 	if b := l.pairs[j.identity]; b != nil {
 		b.Give()

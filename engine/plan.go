@@ -11,7 +11,6 @@ import (
 	"github.com/parley-messaging/parley/engine/gate"
 	"github.com/parley-messaging/parley/engine/route"
 	"github.com/parley-messaging/parley/message"
-	"github.com/parley-messaging/parley/price"
 	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/workspace"
 )
@@ -147,6 +146,9 @@ func check(r *Request, now time.Time) error {
 	if r.SendAt.After(now.Add(maxAhead)) {
 		return &Refusal{Code: CodeTooFar, Field: "send_at", Detail: "send_at is more than a year away", Remedy: "give a nearer time"}
 	}
+	if field := ended(r, now); field != "" {
+		return &Refusal{Code: CodePast, Field: field, Detail: "the offer ended already", Remedy: "give a time to come"}
+	}
 	if r.Expires < 0 || r.Expires > maxExpiry {
 		return &Refusal{Code: CodeInvalid, Field: "expires_in", Detail: "expires_in must be above zero and at most 30 days", Remedy: "give a span such as \"1h\""}
 	}
@@ -257,8 +259,13 @@ func (e *Engine) candidate(p *prepared, r *Request, i int, s *RouteStep, rc reci
 		return fault
 	}
 	c.Segments = rendered.Segments
+	free := messages(typ, content, use, c.Segments)
 	c.Quote = func(mode message.Mode, category message.Purpose) route.Price {
-		return e.quote(p.now, typ, sender, rc.country, r.Purpose, mode, category, c.Facts, c.Segments)
+		segments := c.Segments
+		if mode == message.FreeForm {
+			segments = free
+		}
+		return e.quote(p.now, typ, sender, rc.country, r.Purpose, mode, category, c.Facts, segments)
 	}
 	p.renderings = append(p.renderings, rendered)
 	return nil
@@ -287,32 +294,6 @@ func (e *Engine) facts(p *contact.Person, typ *channel.Type, s *store.Sender, pu
 		}
 	}
 	return f
-}
-
-func (e *Engine) quote(now time.Time, typ *channel.Type, s *store.Sender, country string, purpose message.Purpose, mode message.Mode, category message.Purpose, f gate.Facts, segments int) route.Price {
-	q := price.Query{
-		Channel: string(typ.Channel), Country: country, Sender: s.ID.String(), Purpose: string(purpose),
-		WindowOpen: !f.WindowEnds.IsZero(), Segments: max(segments, 1), At: now, Currency: f.Limit.Currency,
-	}
-	if mode == message.Template {
-		q.Category = string(category)
-	}
-	quote := e.o.Prices.Quote(q)
-	out := route.Price{Rule: quote.Rate, Free: quote.State == price.Free}
-	if quote.Market != "" {
-		out.Rule += " " + quote.Market
-	}
-	switch quote.State {
-	case price.Priced:
-		out.Amount = message.Money{Micros: quote.Money.Micro, Currency: quote.Money.Currency}
-	case price.Free:
-		out.Amount = message.Money{Currency: "USD"}
-		if f.Limit.Currency != "" {
-			out.Amount.Currency = f.Limit.Currency
-		}
-		out.Rule = string(quote.Reason)
-	}
-	return out
 }
 
 // carrier gives the type and the account that carries a sender: its first

@@ -46,7 +46,7 @@ func (e *Engine) events(a *account, evs []message.Event, done func(error)) {
 // provider's id, in memory and in the store.
 func (e *Engine) receipt(a *account, r *message.Receipt, done func(error)) {
 	if echo, ok := message.ParseEcho(r.Echo); ok {
-		e.settle(a, a.ws, echo.Message, flow.Which{Step: echo.Step, Attempt: echo.Attempt}, 0, r, false, done)
+		e.settle(a, a.ws, echo.Message, flow.Which{Step: echo.Step, Attempt: echo.Attempt}, echo.Part, r, false, done)
 		return
 	}
 	room, err := e.o.Workspaces.Get(e.ctx, a.ws)
@@ -92,10 +92,15 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 			if inferred {
 				at.Inferred = true
 			}
-			if r.ID != "" && (inferred || len(at.Parts) == 0) {
+			if r.ID != "" && (inferred || unheard(at, part)) {
 				// The answer never came: this is how we learn the provider's id.
 				if p, err := t.who(); err == nil {
-					part = learn(at, d.Steps[w.Step].Segments, e.parts(a, p, d.ID, []string{r.ID})[0], inferred)
+					told := e.parts(a, p, d.ID, []string{r.ID})[0]
+					if segments := d.Steps[w.Step].Segments; inferred || part == 0 && segments <= 1 {
+						part = learn(at, segments, told, inferred)
+					} else if part < segments {
+						learnPart(at, segments, part, told)
+					}
 				}
 			}
 			t.moved(flow.Receipt(&e.policy, d, w, part, r, t.now))
@@ -126,6 +131,22 @@ func learn(at *message.Attempt, segments int, told message.Part, inferred bool) 
 		}
 	}
 	return len(at.Parts) - 1
+}
+
+// unheard reports whether the provider's id of a part is still unknown.
+func unheard(at *message.Attempt, part int) bool {
+	return len(at.Parts) == 0 || part < len(at.Parts) && at.Parts[part].Key == message.RefKey{}
+}
+
+// learnPart notes the id of one of several messages whose receipts say which
+// one they are about.
+func learnPart(at *message.Attempt, segments, part int, told message.Part) {
+	if len(at.Parts) == 0 {
+		at.Parts = make([]message.Part, segments)
+	}
+	if part < len(at.Parts) {
+		at.Parts[part].Key, at.Parts[part].Ref = told.Key, told.Ref
+	}
 }
 
 // A lookup is a receipt whose message is not known in memory.

@@ -144,4 +144,7 @@ const (
 	CodeNotCancellable = "not_cancellable"
 	CodeNotFound       = "not_found"
 	CodeBusy           = "busy"
+	CodeNoRead         = "read_not_supported"
+	CodeProvider       = "provider_failed"
+	CodeNoTemplates    = "templates_not_supported"
 )

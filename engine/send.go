@@ -69,7 +69,7 @@ func (e *Engine) outbound(t *turn, cfg *workspace.Config, sender *store.Sender, 
 	if err != nil {
 		return nil, nil, err
 	}
-	out.Content = rendered.Content
+	out.Content, s.Segments = rendered.Content, max(rendered.Segments, 1)
 	if !a.typ.Window && !d.ExpiresAt.IsZero() {
 		// The provider need not try longer than the message lives.
 		out.ValidFor = min(s.ValidFor, max(d.ExpiresAt.Sub(t.now), time.Second))

@@ -1,91 +1,18 @@
 package engine
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/engine/gate"
 	"github.com/parley-messaging/parley/engine/route"
-	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/workspace"
 )
-
-// SyncTemplates brings in the templates a connector's provider keeps, for every
-// sender the connector carries, and gives how many there are. It fails with
-// store.ErrNotFound for a connector that keeps none.
-func (e *Engine) SyncTemplates(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) (int, error) {
-	a := e.owner.account(id)
-	if a == nil || a.ws != ws {
-		return 0, store.ErrNotFound
-	}
-	lister, ok := a.conn.(channel.TemplateLister)
-	if !ok {
-		return 0, store.ErrNotFound
-	}
-	remote, err := lister.Templates(ctx)
-	if err != nil {
-		return 0, err
-	}
-	cfg, err := e.o.Workspaces.Config(ctx, ws)
-	if err != nil {
-		return 0, err
-	}
-	n := 0
-	for _, s := range cfg.SendersOf(a.typ.Channel) {
-		if !slices.Contains(s.Connectors, id) {
-			continue
-		}
-		for _, r := range remote {
-			t := &store.Template{
-				Workspace: ws, Sender: s.ID, Provider: r.Provider, Name: r.Name, Language: r.Language, Category: r.Category,
-				State: r.State, TTL: r.TTL, Body: r.Body, Named: r.Named, Components: r.Components, UpdatedAt: e.now(),
-			}
-			if _, err := e.o.Workspaces.PutTemplate(ctx, t); err != nil {
-				return n, err
-			}
-			n++
-		}
-	}
-	return n, nil
-}
-
-func (e *Engine) templateNews(ctx context.Context, a *account, v *message.TemplateUpdate) error {
-	cfg, err := e.o.Workspaces.Config(ctx, a.ws)
-	if err != nil {
-		return err
-	}
-	now := e.now()
-	for _, s := range cfg.Senders {
-		for _, t := range cfg.Templates(s.ID, v.Name, v.Language) {
-			if t.Name != v.Name {
-				continue
-			}
-			changed := *t
-			if v.State != "" {
-				changed.State = v.State
-			}
-			if v.Category != "" {
-				changed.Category = v.Category
-			}
-			changed.Reason, changed.UpdatedAt = v.Reason, now
-			data, err := json.Marshal(map[string]any{"template": t.ID, "name": t.Name, "language": t.Language, "state": changed.State, "category": changed.Category, "reason": v.Reason})
-			if err != nil {
-				return err
-			}
-			if _, err := e.o.Workspaces.PutTemplate(ctx, &changed, e.event(a.ws, event.TemplateUpdated, now, data)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 // templates finds the variants of the template a step may use, and renders it.
 func (e *Engine) templates(p *prepared, r *Request, c *route.Candidate, typ *channel.Type, sender *store.Sender, content *message.Content, use *message.TemplateUse, field func(string) string) (channel.Rendering, error) {
@@ -186,12 +113,34 @@ func parameters(use *message.TemplateUse, field func(string) string) error {
 	if len(use.Parameters) > len(use.Order) {
 		return &Refusal{Code: CodeTemplateParams, Field: field("template.parameters"), Detail: fmt.Sprintf("the template has %d parameters, more were given", len(use.Order)), Remedy: "remove the parameters the template does not have"}
 	}
-	for _, name := range use.Order {
-		if strings.ContainsAny(use.Parameters[name], "\n\t") || strings.Contains(use.Parameters[name], "     ") {
-			return &Refusal{Code: CodeTemplateParams, Field: field("template.parameters." + name), Detail: "a parameter may not hold line breaks, tabs or more than four spaces in a row", Remedy: "put the text on one line"}
-		}
+	if at := broken(use); at != "" {
+		return &Refusal{Code: CodeTemplateParams, Field: field(at), Detail: "a parameter may not hold line breaks, tabs or more than four spaces in a row", Remedy: "put the text on one line"}
 	}
 	return nil
+}
+
+// broken names a parameter that is not on one line, "" when all are.
+func broken(use *message.TemplateUse) string {
+	find := func(at string, values map[string]string) string {
+		for name, v := range values {
+			if strings.ContainsAny(v, "\n\r\t") || strings.Contains(v, "     ") {
+				return at + name
+			}
+		}
+		return ""
+	}
+	if at := find("template.parameters.", use.Parameters); at != "" {
+		return at
+	}
+	if at := find("template.", map[string]string{"header_text": use.HeaderText}); at != "" {
+		return at
+	}
+	for i := range use.Cards {
+		if at := find(fmt.Sprintf("template.cards[%d].parameters.", i), use.Cards[i].Parameters); at != "" {
+			return at
+		}
+	}
+	return ""
 }
 
 // templateState gives the review state of the template a step uses.
@@ -257,7 +206,7 @@ func fill(cfg *workspace.Config, sender message.SenderID, name, language string,
 			continue
 		}
 		out.Category, out.Body, out.Named = t.Category, t.Body, t.Named
-		out.Order = placeholders(t.Body)
+		out.Order, out.Components = channel.Placeholders(t.Body), t.Components
 		break
 	}
 	if use == nil && text != "" && len(out.Order) == 1 {
@@ -267,21 +216,27 @@ func fill(cfg *workspace.Config, sender message.SenderID, name, language string,
 	return &out
 }
 
-// placeholders lists the parameters of a body in their order, each once.
-func placeholders(body string) []string {
-	_, missing := channel.Fill(body, nil)
-	out := missing[:0:0]
-	seen := make(map[string]bool, len(missing))
-	for _, name := range missing {
-		if !seen[name] {
-			seen[name] = true
-			out = append(out, name)
+// ended names an offer that is over before its message goes, "" when none is.
+func ended(r *Request, now time.Time) string {
+	over := func(t *message.TemplateUse) bool {
+		return t != nil && !t.Offer.IsZero() && (t.Offer.Before(now) || t.Offer.Before(r.SendAt))
+	}
+	if over(r.Template) {
+		return "template.offer_expires_at"
+	}
+	for i := range r.Route {
+		if over(r.Route[i].Template) {
+			return fmt.Sprintf("route[%d].template.offer_expires_at", i)
 		}
 	}
-	return out
+	return ""
 }
 
 func contentRefusal(err error, field func(string) string) error {
+	var misfit *channel.Misfit
+	if errors.As(err, &misfit) {
+		return &Refusal{Code: CodeTemplateParams, Field: field(misfit.Field), Detail: misfit.Detail, Remedy: misfit.Remedy}
+	}
 	var f *message.Fault
 	r := &Refusal{Code: CodeContent, Field: field("content"), Detail: "the channel cannot carry this content", Remedy: "shorten or simplify it, or leave the channel out of the route"}
 	if errors.As(err, &f) && f.Title != "" {

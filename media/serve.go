@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"html/template"
 	"mime"
 	"net/http"
 	"strings"
@@ -32,7 +31,7 @@ func (k *Keeper) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Frame-Options", "DENY")
 	token := r.PathValue("token")
 	if !isToken(token) {
-		farewell(w, r, http.StatusNotFound)
+		farewell(w, r, http.StatusNotFound, broken)
 		return
 	}
 	key := keyOf(token)
@@ -48,12 +47,12 @@ func (k *Keeper) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		// Whether it ever was a link is nobody's business.
-		farewell(w, r, http.StatusGone)
+		farewell(w, r, http.StatusGone, over)
 		return
 	case err != nil:
 		k.o.Log.Error("a link does not open", "error", err)
 		h.Set("Retry-After", "5")
-		farewell(w, r, http.StatusServiceUnavailable)
+		farewell(w, r, http.StatusServiceUnavailable, later)
 		return
 	}
 	if r.Method == http.MethodGet && begins(r.Header.Get("Range")) && !robot(r.UserAgent()) {
@@ -123,42 +122,4 @@ func robot(agent string) bool {
 		}
 	}
 	return false
-}
-
-// words are what a person reads when there is nothing to open.
-var words = map[string][2]string{
-	"en": {"This link is no longer open", "Links are good for a limited time. Ask the sender for a new one."},
-	"fr": {"Ce lien n’est plus ouvert", "Les liens sont valables un temps limité. Demandez-en un nouveau à l’expéditeur."},
-	"es": {"Este enlace ya no está abierto", "Los enlaces valen por un tiempo limitado. Pida uno nuevo al remitente."},
-	"de": {"Dieser Link ist nicht mehr offen", "Links gelten eine begrenzte Zeit. Bitten Sie den Absender um einen neuen."},
-	"it": {"Questo link non è più aperto", "I link valgono per un tempo limitato. Chiedine uno nuovo al mittente."},
-	"pt": {"Este link já não está aberto", "Os links valem por um tempo limitado. Peça um novo ao remetente."},
-}
-
-var page = template.Must(template.New("gone").Parse(`<!doctype html>
-<html lang="{{.Lang}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{{.Title}}</title>
-<style>body{font:18px/1.5 system-ui,sans-serif;max-width:30em;margin:20vh auto;padding:0 1.5em;color:#222;background:#fff}h1{font-size:1.3em}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#111}}</style></head><body><h1>{{.Title}}</h1><p>{{.Text}}</p></body></html>
-`))
-
-// farewell is the page of a link that opens nothing.
-func farewell(w http.ResponseWriter, r *http.Request, status int) {
-	lang := "en"
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
-		tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
-		tag, _, _ = strings.Cut(strings.ToLower(tag), "-")
-		if _, ok := words[tag]; ok {
-			lang = tag
-			break
-		}
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", lang)
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		// The phone may be gone.
-		_ = page.Execute(w, struct{ Lang, Title, Text string }{lang, words[lang][0], words[lang][1]})
-	}
 }

@@ -121,26 +121,3 @@ type Reaction struct {
 	Target  string    `json:"-"`                // the provider's id of it
 	Emoji   string    `json:"emoji"`
 }
-
-// A TemplateUse fills a registered template.
-type TemplateUse struct {
-	Name       string            `json:"name"`
-	Language   string            `json:"language"`
-	Category   Purpose           `json:"-"`
-	Parameters map[string]string `json:"parameters,omitempty"` // by name, or "1", "2" … by place
-	Order      []string          `json:"-"`                    // the placeholders of the body in order
-	Named      bool              `json:"-"`                    // the registered body uses names
-	Header     *Media            `json:"header_media,omitempty"`
-	HeaderText string            `json:"header_text,omitempty"`     // parameter of a text header
-	Place      *Location         `json:"header_location,omitempty"` // parameter of a location header
-	Buttons    []ButtonParameter `json:"buttons,omitempty"`
-	Body       string            `json:"-"` // the registered body, for rendering elsewhere
-}
-
-// A ButtonParameter fills one button of a template.
-type ButtonParameter struct {
-	Index   int    `json:"index"`
-	Type    string `json:"type"`              // quick_reply, url, copy_code, flow
-	Value   string `json:"value,omitempty"`   // payload, url tail, code or flow token
-	Payload string `json:"payload,omitempty"` // flow action data, JSON
-}

@@ -183,20 +183,27 @@ func (s *Step) Last() *Attempt {
 func (d *Delivery) InFlight() bool { return !d.State.Ended() }
 
 // An Echo names one attempt in what a provider echoes to us
-// (biz_opaque_callback_data, metadata): message id, step and attempt.
+// (biz_opaque_callback_data, metadata): message id, step and attempt, and the
+// part where an attempt is several provider messages.
 type Echo struct {
 	Message MessageID
 	Step    int
 	Attempt int
+	Part    int
 }
 
-// String gives the echoed form: msg_….step.attempt.
+// String gives the echoed form: msg_….step.attempt, and .part for all but the
+// first part.
 func (e Echo) String() string {
 	b := e.Message.Append(make([]byte, 0, 40))
 	b = append(b, '.')
 	b = strconv.AppendInt(b, int64(e.Step), 10)
 	b = append(b, '.')
 	b = strconv.AppendInt(b, int64(e.Attempt), 10)
+	if e.Part > 0 {
+		b = append(b, '.')
+		b = strconv.AppendInt(b, int64(e.Part), 10)
+	}
 	return string(b)
 }
 
@@ -210,6 +217,14 @@ func ParseEcho(s string) (e Echo, ok bool) {
 	if !ok {
 		return Echo{}, false
 	}
+	attempt, part, several := strings.Cut(attempt, ".")
+	p := uint64(0)
+	if several {
+		var err error
+		if p, err = strconv.ParseUint(part, 10, 8); err != nil || p == 0 {
+			return Echo{}, false
+		}
+	}
 	m, err := ParseID[messageKind](id)
 	if err != nil {
 		return Echo{}, false
@@ -222,5 +237,5 @@ func ParseEcho(s string) (e Echo, ok bool) {
 	if err != nil {
 		return Echo{}, false
 	}
-	return Echo{Message: m, Step: int(n), Attempt: int(a)}, true
+	return Echo{Message: m, Step: int(n), Attempt: int(a), Part: int(p)}, true
 }

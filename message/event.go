@@ -103,6 +103,9 @@ type TemplateUpdate struct {
 	At       time.Time
 }
 
+// TemplateEdited is the Reason of news that a template's components changed.
+const TemplateEdited = "components_changed"
+
 // A TemplateState is a provider's review state; only approved ones are sent.
 type TemplateState string
 

@@ -94,7 +94,7 @@ func FuzzID(f *testing.F) {
 
 func TestEchoRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		e := message.Echo{Message: anyID(t), Step: rapid.IntRange(0, 255).Draw(t, "step"), Attempt: rapid.IntRange(0, 65535).Draw(t, "attempt")}
+		e := message.Echo{Message: anyID(t), Step: rapid.IntRange(0, 255).Draw(t, "step"), Attempt: rapid.IntRange(0, 65535).Draw(t, "attempt"), Part: rapid.IntRange(0, 255).Draw(t, "part")}
 		back, ok := message.ParseEcho(e.String())
 		if ok == e.Message.IsZero() || ok && back != e {
 			t.Fatalf("%s came back as %v, %v", e, back, ok)
@@ -106,6 +106,8 @@ func FuzzEcho(f *testing.F) {
 	f.Add("msg_00000000000000000000000001.0.1")
 	f.Add("msg_00000000000000000000000001.256.1")
 	f.Add("msg_00000000000000000000000001.1")
+	f.Add("msg_00000000000000000000000001.0.1.2")
+	f.Add("msg_00000000000000000000000001.0.1.0")
 	f.Fuzz(func(t *testing.T, s string) {
 		e, ok := message.ParseEcho(s)
 		if !ok {

@@ -51,7 +51,7 @@ type Query struct {
 	EntryPointOpen bool // the free entry-point window
 	International  bool // the provider told the business that the authentication-international rate applies
 
-	Segments     int // SMS only
+	Segments     int // SMS: parts; elsewhere the messages that one is sent as; 0 = 1
 	ServiceCount int // service messages already charged or counted for this sender in At's month
 
 	At       time.Time      // when it will be delivered
@@ -65,7 +65,7 @@ type Quote struct {
 	Reason     Reason
 	Money      Money            // of the whole message; zero unless Priced
 	Unit       Money            // of one segment or message, before exchange; zero unless known
-	Units      int              // segments, or 1
+	Units      int              // segments, or messages
 	Billable   bool             // it will be charged, be the price known or not
 	Rate       string           // the card: "meta-usd@2026-10-01", or the operator's card id
 	Market     string           // the card's row: "FR", "Rest of Africa"
@@ -138,6 +138,8 @@ func (b *Book) charge(out *Quote, c *channelBook, regime *rules.Regime, day time
 			out.Reason = NoSegments
 			return
 		}
+		out.Units = q.Segments
+	} else if q.Segments > 1 {
 		out.Units = q.Segments
 	}
 	if own := c.ownCard(q.Country, q.Sender, out.Category.String(), q.At); own != nil {

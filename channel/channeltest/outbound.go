@@ -178,7 +178,7 @@ func (h *Harness) outcomes(t *testing.T) {
 		{Broken, message.Transient, false},
 		{Cut, message.Transient, false},
 		{Hang, message.Transient, false},
-	} {
+	} { // Drop and the moments between stand in crash.go
 		t.Run(string(c.order), func(t *testing.T) {
 			s := h.start(t)
 			if !s.order(c.order) {

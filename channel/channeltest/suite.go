@@ -37,6 +37,7 @@ const (
 	Broken       Order = "broken"       // takes the message, then answers nonsense
 	Cut          Order = "cut"          // takes the message, then cuts the connection
 	Hang         Order = "hang"         // takes the message and never answers
+	Drop         Order = "drop"         // cuts the connection without taking the message
 )
 
 // A Twin is a running pretend provider, as the suite uses it.
@@ -54,6 +55,9 @@ type Twin struct {
 	Receipts func(id, echo string, statuses ...message.ReceiptStatus) []channel.Callback
 	// Say makes the person write text to the brand, in the same way.
 	Say func(text string) []channel.Callback
+	// Acknowledged counts what the connector told the provider to be taken of
+	// what came over its links; nil for a channel with callbacks.
+	Acknowledged func() int
 	// Batch joins callbacks into one signed callback, for providers that do;
 	// nil for others.
 	Batch func([]channel.Callback) channel.Callback
@@ -91,6 +95,8 @@ func Run(t *testing.T, h Harness) {
 	t.Run("receipts", h.receipts)
 	t.Run("inbound", h.inbound)
 	t.Run("callbacks", h.callbacks)
+	t.Run("crash on the way out", h.crashesOut)
+	t.Run("crash on the way in", h.crashesIn)
 }
 
 // A session is one open connector with everything it said.
@@ -105,6 +111,31 @@ type session struct {
 	told   []string // texts of errors
 	events chan message.Event
 	up     chan struct{}
+	keep   bool             // events are not stored yet
+	held   chan func(error) // what waits for that
+	stop   func()           // ends the links; it may be called twice
+}
+
+// hold makes what comes wait to be stored.
+func (s *session) hold(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep = on
+}
+
+// eventually waits for what another goroutine does.
+func (s *session) eventually(what string, ok func() bool) {
+	s.t.Helper()
+	deadline, tick := time.NewTimer(patience), time.NewTicker(time.Millisecond)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.t.Fatal("did not happen in time:", what)
+		}
+	}
 }
 
 // Write takes the log.
@@ -116,10 +147,18 @@ func (s *session) Write(b []byte) (int, error) {
 
 // Events implements channel.Sink.
 func (s *session) Events(events []message.Event, done func(error)) {
+	s.mu.Lock()
+	keep := s.keep
+	s.mu.Unlock()
+	if keep {
+		s.held <- done
+	}
 	for _, e := range events {
 		s.events <- e
 	}
-	done(nil)
+	if !keep {
+		done(nil)
+	}
 }
 
 // Health implements channel.Sink.
@@ -136,7 +175,7 @@ func (s *session) Health(h channel.Health) {
 // config points nowhere.
 func (h *Harness) open(t *testing.T, twin *Twin, config json.RawMessage) *session {
 	t.Helper()
-	s := &session{t: t, h: h, twin: twin, events: make(chan message.Event, 1024), up: make(chan struct{}, 1)}
+	s := &session{t: t, h: h, twin: twin, events: make(chan message.Event, 1024), up: make(chan struct{}, 1), held: make(chan func(error), 1024)}
 	env := channel.Env{
 		ID: message.ConnectorID{1}, Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(s, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -148,12 +187,12 @@ func (h *Harness) open(t *testing.T, twin *Twin, config json.RawMessage) *sessio
 	if s.c, err = h.Type.Open(config, env); err != nil {
 		t.Fatal(err)
 	}
-	stop := func() {}
+	s.stop = func() {}
 	if l, ok := s.c.(channel.Linker); ok {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- l.Run(ctx, s) }()
-		stop = func() {
+		s.stop = sync.OnceFunc(func() {
 			cancel()
 			select {
 			case err := <-ended:
@@ -163,7 +202,7 @@ func (h *Harness) open(t *testing.T, twin *Twin, config json.RawMessage) *sessio
 			case <-time.After(patience):
 				t.Error("Run does not end with its context")
 			}
-		}
+		})
 		if twin != nil {
 			select {
 			case <-s.up:
@@ -173,7 +212,7 @@ func (h *Harness) open(t *testing.T, twin *Twin, config json.RawMessage) *sessio
 		}
 	}
 	t.Cleanup(func() {
-		stop()
+		s.stop()
 		if err := s.c.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}

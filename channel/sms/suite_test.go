@@ -85,6 +85,11 @@ func startTwin(t *testing.T) *channeltest.Twin {
 			_ = r.Refuse(status)
 			return
 		}
+		if o == channeltest.Drop {
+			r.Drop()
+			r.Session.Cut()
+			return
+		}
 		id := hexID(taken.Add(1))
 		switch o {
 		case channeltest.Accept:
@@ -102,10 +107,20 @@ func startTwin(t *testing.T) *channeltest.Twin {
 			r.Drop()
 		}
 	}}})
+	var acknowledged atomic.Int64
+	say := func(d *smpp.DeliverSM) {
+		answer := offer(t, srv, d)
+		go func() {
+			if status := <-answer; status == smpp.StatusOK {
+				acknowledged.Add(1)
+			}
+		}()
+	}
 	return &channeltest.Twin{
-		Config: config(srv, nil),
-		Order:  func(o channeltest.Order) bool { order.Store(o); return true },
-		Taken:  func() int { return int(taken.Load()) },
+		Acknowledged: func() int { return int(acknowledged.Load()) },
+		Config:       config(srv, nil),
+		Order:        func(o channeltest.Order) bool { order.Store(o); return true },
+		Taken:        func() int { return int(taken.Load()) },
 		Receipts: func(id, _ string, list ...message.ReceiptStatus) []channel.Callback {
 			for _, status := range list {
 				state := smpp.StateDelivered
@@ -120,7 +135,7 @@ func startTwin(t *testing.T) *channeltest.Twin {
 			return nil
 		},
 		Say: func(text string) []channel.Callback {
-			offer(t, srv, &smpp.DeliverSM{
+			say(&smpp.DeliverSM{
 				Source: smpp.Address{TON: 1, NPI: 1, Addr: person}, Destination: smpp.Address{TON: 3, Addr: "36111"},
 				DataCoding: 8, ShortMessage: gsm.AppendUTF16(nil, text),
 			})

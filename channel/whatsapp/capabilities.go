@@ -33,6 +33,7 @@ func Capabilities() channel.Capabilities {
 			message.Sticker:  {Level: channel.Full, Bytes: 500 << 10, MIME: []string{"image/webp"}, Note: "static ones 100 KB", Source: mediaSource},
 		},
 		MediaMax:  1,
+		Series:    11, // ours: ten attachments and a text
 		Replies:   channel.Ability{Level: channel.Full, Max: 3, Title: 20, Text: 1024, Payload: 256, Media: above, Source: source},
 		Links:     channel.Ability{Level: channel.Full, Max: 1, Title: 20, Text: 1024, Media: above, Source: source, Note: "one, alone"},
 		Dial:      channel.Ability{Level: channel.Partial, Source: source, Note: "only in templates"},
@@ -42,29 +43,21 @@ func Capabilities() channel.Capabilities {
 		Reaction:  channel.Ability{Level: channel.Full, Source: source},
 		ReplyTo:   channel.Ability{Level: channel.Full, Source: source},
 		Request:   channel.Ability{Level: channel.Full, Text: 1024, Source: source},
-		Templates: channel.Ability{Level: channel.Full, Max: 1024, Source: source},
+		Templates: channel.Ability{Level: channel.Full, Max: maxTemplateBody, Source: source, Note: "every kind of header and button, offers that end, carousels of 2 to 10 cards, products"},
 		Marks:     channel.Full,
 	}
 }
 
-// Render shows content as WhatsApp will show it. With a template, the filled
-// body is the text; the content is not sent.
+// Render shows content as WhatsApp will show it. With a template, the text is
+// the filled template; the content is not sent. It fails with *channel.Misfit
+// for a use that does not fit what is registered.
 func Render(c *message.Content, t *message.TemplateUse) (channel.Rendering, error) {
 	if t == nil {
 		return channel.Fit(c, Capabilities(), channel.FitOptions{}), nil
 	}
-	r := channel.Rendering{Segments: 1}
-	values := make(map[string]string, len(t.Parameters))
-	for name, v := range t.Parameters {
-		values[name] = flat(v)
-		if values[name] != v {
-			r.Changes = append(r.Changes, channel.Change{Field: "template.parameters." + name, Level: channel.Partial, Detail: "line breaks and long runs of spaces became single spaces: WhatsApp refuses them"})
-		}
+	registered := shapeOf(t.Components)
+	if err := checkTemplate(t, &registered); err != nil {
+		return channel.Rendering{Segments: 1}, err
 	}
-	text, missing := channel.Fill(t.Body, values)
-	r.Text = text
-	if len(missing) > 0 {
-		return r, &message.Fault{Kind: message.Refused, Certain: true, Code: "132000", Title: "template parameter count mismatch"}
-	}
-	return r, nil
+	return renderTemplate(t, &registered)
 }

@@ -10,9 +10,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -121,11 +123,66 @@ func (w *Connector) Limits() channel.Limits {
 
 // Send hands one message to the Cloud API, once. A 200 only means queued:
 // most refusals come later, by callback.
+//
+// Content with several attachments goes as several messages, one after another,
+// whose ids are Accepted.Parts in order; from the second on the echoed id ends
+// with the number of the part. The first that is not taken ends it: with parts
+// taken before, the fault is not certain, since something has left.
 func (w *Connector) Send(ctx context.Context, m *message.Outbound) (message.Accepted, error) {
 	if !w.enter() {
 		return message.Accepted{}, &message.Fault{Kind: message.Transient, Scope: message.ScopeConnector, Certain: true, Title: "the connector is closed", Cause: ErrClosed}
 	}
 	defer w.running.Done()
+	if m.Template != nil || len(m.Content.Media) == 0 {
+		return w.one(ctx, m)
+	}
+	parts := channel.Series(&m.Content, &Type.Caps)
+	if len(parts) == 1 {
+		return w.one(ctx, m)
+	}
+	return w.several(ctx, m, parts)
+}
+
+// several sends the parts of one message in order.
+func (w *Connector) several(ctx context.Context, m *message.Outbound, parts []message.Content) (message.Accepted, error) {
+	var all message.Accepted
+	for i := range parts {
+		part := *m
+		part.Content = parts[i]
+		if i > 0 {
+			part.ReplyTo = "" // the first one quotes
+			if m.Echo != "" {
+				part.Echo = m.Echo + "." + strconv.Itoa(i)
+			}
+		}
+		a, err := w.one(ctx, &part)
+		if err != nil && i > 0 {
+			return all, torn(err, i, len(parts))
+		}
+		if err != nil {
+			return message.Accepted{}, err
+		}
+		a.Parts = append(all.Parts, a.Parts...)
+		all = a
+	}
+	return all, nil
+}
+
+// torn is the fault of a message of which some parts were taken.
+func torn(err error, taken, of int) error {
+	f := &message.Fault{Kind: message.Transient, Scope: message.ScopeMessage, Cause: err}
+	var told *message.Fault
+	if errors.As(err, &told) {
+		whole := *told
+		f = &whole
+	}
+	f.Certain = false
+	f.Title = fmt.Sprintf("only %d of %d messages were taken: %s", taken, of, f.Title)
+	return f
+}
+
+// one makes one call for one message.
+func (w *Connector) one(ctx context.Context, m *message.Outbound) (message.Accepted, error) {
 	body, err := encode(make([]byte, 0, 640), m)
 	if err != nil {
 		return message.Accepted{}, err

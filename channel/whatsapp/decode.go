@@ -108,6 +108,9 @@ func readChange(d *graph.Decoder) (c change) {
 }
 
 func (r *reader) change(c *change) {
+	if c.value == nil {
+		return // null or absent: nothing is told, and its neighbours still are
+	}
 	switch c.field {
 	case "messages":
 		r.messages(c)

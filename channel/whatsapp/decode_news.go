@@ -101,7 +101,7 @@ func (r *reader) news(c *change) {
 		}
 		r.template(c, &n, message.TemplateUpdate{Category: purposeOf(n.is), Reason: "category_changed"})
 	case "message_template_components_update":
-		r.template(c, &n, message.TemplateUpdate{Reason: "components_changed"})
+		r.template(c, &n, message.TemplateUpdate{Reason: message.TemplateEdited})
 	case "account_update", "account_alerts", "account_review_update", "business_capability_update", "security",
 		"phone_number_quality_update", "phone_number_name_update", "phone_number_username_update":
 		u := &message.AccountUpdate{Account: c.account, Field: c.field, Word: n.word(), At: c.at, Fault: n.fault(c)}

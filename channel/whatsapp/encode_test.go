@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -116,7 +117,35 @@ func templates() map[string]message.TemplateUse {
 				{Index: 3, Type: "flow", Value: "token", Payload: `{"a":1}`},
 			}
 		}),
-		"code": {Name: "otp", Language: "fr", Category: message.Authentication, Parameters: map[string]string{"1": "123456"}},
+		"carousel": {
+			Name: "carousel_template_media_cards_v1", Language: "en_US", Parameters: map[string]string{"1": "Pablo", "2": "30%", "3": "30OFF"}, Order: []string{"1", "2", "3"},
+			Components: json.RawMessage(`[{"type":"CAROUSEL","cards":[{"components":[{"type":"HEADER","format":"IMAGE"},{"type":"BODY","text":"A {{2}} b {{1}} c"}]}]}]`),
+			Cards: []message.TemplateCard{
+				{Header: &message.Media{Type: message.Image, Provider: "24230790383178626"}, Parameters: map[string]string{"1": "one", "2": "two\n"}, Buttons: []message.ButtonParameter{{Index: 0, Type: "quick_reply", Value: "more-aloes"}, {Index: 1, Type: "url", Value: "BLUE_ELF"}}},
+				{Header: &message.Media{Type: message.Video, URL: "https://example.com/v.mp4"}, Parameters: map[string]string{"1": "1", "2": "2"}, Buttons: []message.ButtonParameter{{Index: 1, Type: "url", Value: "BUDDHA"}}},
+			},
+		},
+		"carousel of products": {Name: "carousel_template_product_cards_v1", Language: "en_US", Parameters: map[string]string{"1": "Pablo"}, Cards: []message.TemplateCard{
+			{Product: &message.Product{ID: "nqryix03ez", Catalog: "194836987003835"}}, {Product: &message.Product{ID: "p2", Catalog: "194836987003835"}, Buttons: []message.ButtonParameter{{Index: 0, Type: "url", Value: "p2"}}},
+		}},
+		"offer": {
+			Name: "limited_time_offer_caribbean_pkg_2023", Language: "en_US", Parameters: map[string]string{"1": "Pablo", "2": "CARIBE25"}, Order: []string{"1", "2"},
+			Header: &message.Media{Type: message.Image, Provider: "1"}, Offer: time.UnixMilli(1_800_000_000_123).UTC(),
+			Buttons: []message.ButtonParameter{{Index: 0, Type: "copy_code", Value: "CARIBE25"}, {Index: 1, Type: "url", Value: "n3mtql"}},
+		},
+		"catalogue":       {Name: "intro_catalog_offer", Language: "en_US", Buttons: []message.ButtonParameter{{Index: 0, Type: "catalog", Value: "2lc20305pt"}}},
+		"catalogue plain": {Name: "intro_catalog_offer", Language: "en_US", Buttons: []message.ButtonParameter{{Index: 0, Type: "catalog"}}},
+		"products": {Name: "abandoned_cart", Language: "en_US", HeaderText: "Pablo", Buttons: []message.ButtonParameter{{Index: 0, Type: "mpm", Value: "p1", Sections: []message.ProductSection{
+			{Title: "Popular Bundles", Products: []string{"p1", "p2"}}, {Title: "Premium", Products: []string{"p3"}},
+		}}}},
+		"product":      {Name: "abandoned_cart_offer", Language: "en_US", Parameters: map[string]string{"1": "25OFF", "2": "25%"}, Product: &message.Product{ID: "nqryix03ez", Catalog: "194836987003835"}},
+		"order":        {Name: "pay", Language: "en", Buttons: []message.ButtonParameter{{Index: 0, Type: "order_details", Payload: `{"reference_id":"A-42","type":"digital-goods","currency":"INR","total_amount":{"value":500,"offset":100}}`}}},
+		"call":         {Name: "call_us", Language: "en", Buttons: []message.ButtonParameter{{Index: 0, Type: "voice_call", Value: "A-42"}}},
+		"flow plain":   {Name: "form", Language: "en", Buttons: []message.ButtonParameter{{Index: 0, Type: "flow"}}},
+		"gif":          {Name: "moving", Language: "en", Header: &message.Media{Type: message.Video, Provider: "1"}, Components: json.RawMessage(`[{"type":"HEADER","format":"GIF"}]`)},
+		"header named": {Name: "n", Language: "fr", Named: true, HeaderText: "AF1234", Components: json.RawMessage(`[{"type":"HEADER","format":"TEXT","text":"Flight {{flight}}"}]`)},
+		"code one tap": {Name: "otp", Language: "fr", Category: message.Authentication, Parameters: map[string]string{"1": "123456"}, Buttons: []message.ButtonParameter{{Index: 0, Type: "url", Value: "123456"}}},
+		"code":         {Name: "otp", Language: "fr", Category: message.Authentication, Parameters: map[string]string{"1": "123456"}},
 	}
 }
 
@@ -188,11 +217,13 @@ func TestFittedContentFitsMetasSchema(t *testing.T) {
 						t.Fatalf("refused: %v", ch)
 					}
 				}
-				body, err := encode(nil, &message.Outbound{To: phoneAddress, Content: r.Content})
-				if err != nil {
-					t.Fatalf("%v: %+v", err, r)
+				for _, part := range channel.Series(&r.Content, &Type.Caps) {
+					body, err := encode(nil, &message.Outbound{To: phoneAddress, Content: part})
+					if err != nil {
+						t.Fatalf("%v: %+v", err, r)
+					}
+					valid(t, schema, body)
 				}
-				valid(t, schema, body)
 			})
 		}
 	}

@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -10,6 +11,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/channel/internal/graph"
@@ -41,21 +43,33 @@ func (w *Connector) call(ctx context.Context, method, path, contentType string, 
 
 // MarkRead marks a message and all before it as read; with typing, it also
 // shows that an answer is coming, for at most 25 seconds (wire 2.3).
-func (w *Connector) MarkRead(ctx context.Context, providerID string, typing bool) error {
+func (w *Connector) MarkRead(ctx context.Context, to message.Sender, providerID string, typing bool) error {
+	number := to.Address
+	if number == "" {
+		number = w.config.PhoneNumberID
+	}
+	if !digits(number) {
+		return &message.Fault{Kind: message.Misconfigured, Scope: message.ScopeSender, Certain: true, Code: "sender", Title: "the sender's address is not a phone number id"}
+	}
 	b := append(make([]byte, 0, 256), `{"messaging_product":"whatsapp","status":"read","message_id":`...)
 	b = graph.AppendString(b, providerID)
 	if typing {
 		b = append(b, `,"typing_indicator":{"type":"text"}`...)
 	}
-	_, err := w.call(ctx, http.MethodPost, "/"+w.config.PhoneNumberID+"/messages", "application/json", append(b, '}'))
+	_, err := w.call(ctx, http.MethodPost, "/"+number+"/messages", "application/json", append(b, '}'))
 	return err
 }
 
-// Upload keeps a file at Meta for 30 days and gives its id. Files above 100 MB
-// are refused.
+// Upload keeps a file at Meta for 30 days and gives its id. The file goes out as
+// it is read and is never held whole; above 100 MB it is refused, before
+// anything leaves where its size can be asked for.
 func (w *Connector) Upload(ctx context.Context, mime, filename string, body io.Reader) (string, error) {
-	var b bytes.Buffer
-	form := multipart.NewWriter(&b)
+	if !w.enter() {
+		return "", ErrClosed
+	}
+	defer w.running.Done()
+	var frame bytes.Buffer
+	form := multipart.NewWriter(&frame)
 	if filename == "" {
 		filename = "file"
 	}
@@ -64,32 +78,110 @@ func (w *Connector) Upload(ctx context.Context, mime, filename string, body io.R
 			return "", err
 		}
 	}
-	part, err := form.CreatePart(textproto.MIMEHeader{
+	if _, err := form.CreatePart(textproto.MIMEHeader{
 		"Content-Disposition": {`form-data; name="file"; filename="` + quoteName(filename) + `"`},
 		"Content-Type":        {headerValue(mime)},
-	})
-	if err != nil {
+	}); err != nil {
 		return "", err
 	}
-	n, err := io.Copy(part, io.LimitReader(body, maxUpload+1))
-	if err != nil {
-		return "", fmt.Errorf("read the file to upload: %w", err)
-	}
-	if n > maxUpload {
-		return "", &message.Fault{Kind: message.Refused, Certain: true, Code: "131053", Title: "file too large"}
-	}
+	before := frame.Len()
 	if err := form.Close(); err != nil {
 		return "", err
 	}
-	reply, err := w.call(ctx, http.MethodPost, "/"+w.config.PhoneNumberID+"/media", form.FormDataContentType(), b.Bytes())
+	file := &bounded{r: body, left: maxUpload}
+	defer file.stop()
+	size := sizeOf(body)
+	if size > maxUpload {
+		return "", errLarge()
+	}
+	if size >= 0 {
+		size += int64(frame.Len())
+	}
+	u, err := w.client.URL("/" + w.config.PhoneNumberID + "/media")
 	if err != nil {
 		return "", err
+	}
+	framed := frame.Bytes()
+	reply, err := w.client.Stream(ctx, http.MethodPost, u, form.FormDataContentType(),
+		io.MultiReader(bytes.NewReader(framed[:before]), file, bytes.NewReader(framed[before:])), size)
+	switch broken := file.broken(); {
+	case errors.Is(broken, errTooLarge):
+		return "", errLarge()
+	case broken != nil:
+		return "", fmt.Errorf("read the file to upload: %w", broken)
+	case err != nil:
+		return "", callFault(err)
+	case reply.Status != http.StatusOK:
+		return "", answerFault(reply)
 	}
 	d := graph.NewDecoder(reply.Body)
 	if id := textField(&d, "id"); id != "" {
 		return id, nil
 	}
 	return "", &message.Fault{Kind: message.Transient, Certain: true, Code: "answer", Title: "uploaded without a media id"}
+}
+
+func errLarge() error {
+	return &message.Fault{Kind: message.Refused, Certain: true, Code: "131053", Title: "file too large"}
+}
+
+// sizeOf gives how much is left to read where that can be known, else -1.
+func sizeOf(r io.Reader) int64 {
+	s, ok := r.(io.Seeker)
+	if !ok {
+		return -1
+	}
+	at, err := s.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return -1
+	}
+	end, err := s.Seek(0, io.SeekEnd)
+	if err != nil {
+		return -1
+	}
+	if _, err := s.Seek(at, io.SeekStart); err != nil {
+		return -1
+	}
+	return end - at
+}
+
+var errTooLarge = errors.New("the file is too large")
+
+// bounded reads at most left bytes and remembers why it ended early. The
+// transport may go on reading after the call has ended: then there is nothing.
+type bounded struct {
+	mu   sync.Mutex
+	r    io.Reader // nil once stopped
+	left int64
+	err  error
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.r == nil {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		n, err = 0, errTooLarge
+	}
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}
+
+func (b *bounded) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.r = nil
+}
+
+func (b *bounded) broken() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
 }
 
 func quoteName(s string) string {

@@ -75,3 +75,101 @@ func TestSpoiltWebhooks(t *testing.T) {
 		t.Errorf("only %d spoilt bodies", tried)
 	}
 }
+
+// besides gives a callback in which what was spoilt stands between the good
+// neighbours "before" and "after", at one level of a batch where it still can.
+func besides(t *testing.T, doc any, only string) map[string][]byte {
+	t.Helper()
+	message := func(id string) any {
+		return map[string]any{"from": "33611111111", "id": id, "timestamp": "1762084800", "type": "text", "text": map[string]any{"body": "good"}}
+	}
+	status := func(id string) any {
+		return map[string]any{"id": id, "status": "delivered", "timestamp": "1762084800", "recipient_id": "33611111111"}
+	}
+	change := func(id string) any {
+		return map[string]any{"field": "messages", "value": map[string]any{
+			"messaging_product": "whatsapp", "metadata": map[string]any{"display_phone_number": "1555", "phone_number_id": "1"}, "messages": []any{message(id)},
+		}}
+	}
+	entry := func(id string) any { return map[string]any{"id": "1", "changes": []any{change(id)}} }
+	out := map[string][]byte{}
+	root, ok := doc.(map[string]any)
+	if !ok {
+		return out
+	}
+	// at puts neighbours around the list in m, writes the whole, and restores.
+	at := func(level string, m map[string]any, key string, good func(string) any) []any {
+		list, ok := m[key].([]any)
+		if !ok || level != only {
+			return list
+		}
+		m[key] = append(append([]any{good("before")}, list...), good("after"))
+		object := root["object"]
+		root["object"] = "whatsapp_business_account"
+		b, err := json.Marshal(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m[key], root["object"] = list, object
+		if object == nil {
+			delete(root, "object")
+		}
+		out[level] = b
+		return list
+	}
+	first := func(list []any) map[string]any {
+		if len(list) == 0 {
+			return nil
+		}
+		m, _ := list[0].(map[string]any)
+		return m
+	}
+	e := first(at("entry", root, "entry", entry))
+	c := first(at("changes", e, "changes", change))
+	if field, _ := c["field"].(string); field == "messages" {
+		value, _ := c["value"].(map[string]any)
+		at("messages", value, "messages", message)
+		at("statuses", value, "statuses", status)
+	}
+	return out
+}
+
+// Whatever is spoilt in one message of a batch, the others are read: beside it
+// in its list, its change, its entry.
+func TestSpoiltNeighbours(t *testing.T) {
+	tried, turn := map[string]int{}, 0
+	levels := []string{"entry", "changes", "messages", "statuses"}
+	for _, s := range samples(t) {
+		var doc any
+		if err := json.Unmarshal(s.body, &doc); err != nil {
+			t.Fatal(err)
+		}
+		spoil(doc, "", func(what string) {
+			turn++ // one level for each, in turn: all would take long
+			for level, body := range besides(t, doc, levels[turn%len(levels)]) {
+				tried[level]++
+				events, err := Decode(body, "p")
+				if err != nil {
+					t.Fatalf("%s, %s, in %s: %v\n%s", s.name, what, level, err, body)
+				}
+				seen := map[string]bool{}
+				for _, e := range events {
+					switch e := e.(type) {
+					case *message.Inbound:
+						seen[e.ID] = true
+					case *message.Receipt:
+						seen[e.ID] = true
+					}
+				}
+				if !seen["before"] || !seen["after"] {
+					t.Fatalf("%s, %s: a neighbour in %s was lost: %v\n%s", s.name, what, level, seen, body)
+				}
+			}
+		})
+	}
+	for _, level := range levels {
+		if tried[level] < 300 {
+			t.Errorf("only %d spoilt bodies at %s", tried[level], level)
+		}
+	}
+}

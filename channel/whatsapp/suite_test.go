@@ -151,6 +151,7 @@ func startTwin(t *testing.T) *channeltest.Twin {
 				channeltest.Broken:       {Kind: fault.Garbage},
 				channeltest.Cut:          {Kind: fault.Cut},
 				channeltest.Hang:         {Kind: fault.Hang},
+				channeltest.Drop:         {Kind: fault.Drop},
 			}[o]
 			if f.Kind != fault.None {
 				p.faults.Place(fault.Order{To: "*", Fault: f})
@@ -259,8 +260,9 @@ func TestRoundTrip(t *testing.T) {
 		best = max(best, r.Status)
 		return best >= message.ReceiptDelivered
 	})
-	if err := w.MarkRead(t.Context(), a.Parts[0], true); err == nil {
-		t.Log("the sandbox lets us mark our own message as read")
+	brand := message.Sender{Address: twin.DefaultNumber}
+	if err := w.MarkRead(t.Context(), brand, a.Parts[0], true); err == nil {
+		t.Error("our own message was marked as read")
 	}
 	id, err := p.server.Write(twin.Inbound{From: person, Text: "Merci \U0001F44D é/"})
 	if err != nil {
@@ -273,8 +275,11 @@ func TestRoundTrip(t *testing.T) {
 		}
 		return ok
 	})
-	if err := w.MarkRead(t.Context(), id, true); err != nil {
+	if err := w.MarkRead(t.Context(), brand, id, true); err != nil {
 		t.Errorf("mark read: %v", err)
+	}
+	if box := p.fleet.Inbox(person); !box[len(box)-1].Seen || !p.fleet.Typing(person, twin.DefaultNumber) {
+		t.Errorf("the person sees neither blue ticks nor typing: %+v", box)
 	}
 }
 

@@ -104,7 +104,7 @@ func confront(list []told, entries []journal.Entry, lost uint64, whole bool) *sa
 				return
 			}
 			known[e] = true
-			if (e.Fate == "delivered" || e.Fate == "read") && e.Part <= 1 {
+			if echo, _ := message.ParseEcho(e.Ref); (e.Fate == "delivered" || e.Fate == "read") && e.Part <= 1 && echo.Part == 0 {
 				arrived[e.Channel]++
 			}
 		}

@@ -52,7 +52,8 @@ func (c *sandboxHandset) Run(ctx context.Context) error {
 	path := "/handsets/" + url.PathEscape(c.Number)
 	out := struct {
 		control.State
-		Inbox []handset.Item `json:"inbox"`
+		Inbox  []handset.Item `json:"inbox"`
+		Typing []string       `json:"typing"` // the brand's ends that show they are typing
 	}{}
 	set, changed := c.change()
 	var err error
@@ -65,12 +66,13 @@ func (c *sandboxHandset) Run(ctx context.Context) error {
 		return err
 	}
 	var inbox struct {
-		Items []handset.Item `json:"items"`
+		Items  []handset.Item `json:"items"`
+		Typing []string       `json:"typing"`
 	}
 	if err := cl.call(ctx, "GET", path+"/inbox", nil, &inbox); err != nil {
 		return err
 	}
-	out.Inbox = inbox.Items
+	out.Inbox, out.Typing = inbox.Items, inbox.Typing
 	if c.JSON {
 		return printJSON(out)
 	}
@@ -103,10 +105,16 @@ func (c *sandboxHandset) Run(ctx context.Context) error {
 		who, seen := "from "+m.From, ""
 		if m.Outgoing {
 			who = "to " + m.From
+			if m.Seen {
+				seen = p.good(" ✓ seen")
+			}
 		} else if m.Read {
 			seen = p.good(" ✓ read")
 		}
 		fmt.Printf("\n  %s  %s %s%s\n    %s\n", p.dim(m.At.Local().Format(time.DateTime)), p.bold(string(m.Channel)), who, seen, m.Text)
+	}
+	for _, from := range out.Typing {
+		fmt.Printf("\n  %s is typing …\n", from)
 	}
 	return nil
 }

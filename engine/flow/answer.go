@@ -15,8 +15,17 @@ func Answer(p *Policy, d *message.Delivery, w Which, parts []message.Part, f *me
 		return Move{} // there is one answer; told again after a retried commit, it is no news
 	}
 	a.AnsweredAt = now
-	if len(parts) > 0 && len(a.Parts) == 0 {
+	// A receipt that was quicker may have told of some parts already.
+	if len(a.Parts) == 0 {
 		a.Parts = parts
+	}
+	for i := range parts {
+		switch {
+		case i >= len(a.Parts):
+			a.Parts = append(a.Parts, parts[i])
+		case a.Parts[i].Key == message.RefKey{}:
+			a.Parts[i].Key, a.Parts[i].Ref = parts[i].Key, parts[i].Ref
+		}
 	}
 	m.m.Changed = true
 	switch {

@@ -78,7 +78,16 @@ func (m *mover) part(a *message.Attempt, i int, status message.ReceiptStatus) (m
 		return status, true
 	}
 	switch status {
-	case message.ReceiptFailed, message.ReceiptExpired, message.ReceiptUnknown, message.ReceiptSent:
+	case message.ReceiptFailed, message.ReceiptExpired, message.ReceiptUnknown:
+		return status, true
+	case message.ReceiptSent:
+		// Taken as a whole once each part is known to be: one of which nothing is
+		// known leaves the outcome open.
+		for _, p := range a.Parts {
+			if p.State == 0 && p.Key == (message.RefKey{}) {
+				return status, false
+			}
+		}
 		return status, true
 	}
 	all := message.ReceiptRead // read when every part is, whichever came last

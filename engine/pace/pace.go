@@ -58,6 +58,18 @@ func (b *Bucket) Give() {
 	}
 }
 
+// Owe takes n tokens that were spent without asking: what follows waits for
+// them.
+func (b *Bucket) Owe(n int, now time.Time) {
+	if b.every == 0 {
+		return
+	}
+	if b.full.Before(now) {
+		b.full = now
+	}
+	b.full = b.full.Add(time.Duration(n) * b.every)
+}
+
 // Pause stops the bucket until an instant: the provider said "too fast".
 func (b *Bucket) Pause(until time.Time) {
 	if until.After(b.until) {

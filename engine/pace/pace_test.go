@@ -96,6 +96,23 @@ func TestGiveTooMuch(t *testing.T) {
 	}
 }
 
+func TestOwe(t *testing.T) {
+	now := time.Unix(1000, 0)
+	b := pace.New(time.Second, 2)
+	if ok, _ := b.Take(now); !ok {
+		t.Fatal("a full bucket gives nothing")
+	}
+	b.Owe(3, now)
+	if ok, at := b.Take(now); ok || at.Sub(now) != 3*time.Second {
+		t.Errorf("after owing: %v, %v", ok, at.Sub(now))
+	}
+	var free pace.Bucket
+	free.Owe(100, now)
+	if ok, _ := free.Take(now); !ok {
+		t.Error("a bucket without limit owes nothing")
+	}
+}
+
 func TestPause(t *testing.T) {
 	for name, b := range map[string]pace.Bucket{"limited": pace.New(time.Second, 1), "unlimited": {}} {
 		b.Pause(start.Add(time.Minute))

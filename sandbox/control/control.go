@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -206,7 +207,14 @@ func (p *Parts) inbox(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"items": p.Fleet.Inbox(n)}, nil
+	items := p.Fleet.Inbox(n)
+	typing := []string{}
+	for _, it := range items {
+		if !slices.Contains(typing, it.From) && p.Fleet.Typing(n, it.From) {
+			typing = append(typing, it.From)
+		}
+	}
+	return map[string]any{"items": items, "typing": typing}, nil
 }
 
 func (p *Parts) read(r *http.Request) (any, error) {

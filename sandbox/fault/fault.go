@@ -77,6 +77,9 @@ type Channel string
 const (
 	WhatsApp Channel = "whatsapp"
 	SMS      Channel = "sms"
+	// WhatsAppRead are the read receipts a brand gives; they have the faults of
+	// WhatsApp, counted by themselves.
+	WhatsAppRead Channel = "whatsapp_read"
 )
 
 // An Order asks for a fault for the next messages to a number.

@@ -222,6 +222,7 @@ func (f *Fleet) arrive(d *Delivery, at time.Time) {
 		return
 	}
 	d.over = true
+	delete(h.typing, d.Item.From)
 	d.Item.At = at
 	if !d.Quiet {
 		f.keep(h, record{item: d.Item, d: d})
@@ -298,6 +299,39 @@ func (f *Fleet) Read(number, id string, at time.Time) int {
 		d.Sink.Read(d, at)
 	}
 	return len(read)
+}
+
+// See shows a person that a sender read their message and all they wrote to it
+// before; typing is until when it shows that an answer is coming, zero for not
+// at all. It is false for a message this person did not write.
+func (f *Fleet) See(number, id string, typing time.Time) bool {
+	s, h := f.lock(number)
+	defer s.mu.Unlock()
+	at := slices.IndexFunc(h.inbox, func(r record) bool { return r.item.Outgoing && r.item.ID == id })
+	if at < 0 {
+		return false
+	}
+	seen := &h.inbox[at].item
+	for i := range h.inbox[:at+1] {
+		if it := &h.inbox[i].item; it.Outgoing && it.Channel == seen.Channel && it.From == seen.From {
+			it.Seen = true
+		}
+	}
+	if !typing.IsZero() {
+		if h.typing == nil {
+			h.typing = map[string]time.Time{}
+		}
+		h.typing[seen.From] = typing
+	}
+	return true
+}
+
+// Typing reports whether a sender shows a person that it is typing.
+func (f *Fleet) Typing(number, sender string) bool {
+	now := f.clock.Now()
+	s, h := f.lock(number)
+	defer s.mu.Unlock()
+	return h.typing[sender].After(now)
 }
 
 // Inbox returns what a handset received and wrote, oldest first.

@@ -92,6 +92,7 @@ type Item struct {
 	Content  Raw           `json:"content,omitempty"` // as it was on the wire, when JSON
 	At       time.Time     `json:"at"`
 	Read     bool          `json:"read"`
+	Seen     bool          `json:"seen,omitempty"` // written by this person, and the brand showed that it read it
 }
 
 // A Delivery is one message on its way to a handset.
@@ -127,6 +128,7 @@ type handset struct {
 	inbox   []record
 	waiting []*Delivery
 	wrote   map[string]time.Time // last message to a sender, per "channel sender"
+	typing  map[string]time.Time // until when a sender shows that it is typing
 	random  *rand.Rand
 }
 

@@ -54,7 +54,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request, n *number, ver
 		return
 	}
 	if v.has("status") {
-		s.markRead(w, &v)
+		s.markRead(w, r, &v)
 		return
 	}
 	s.count.requests.Add(1)
@@ -288,22 +288,6 @@ func (m *message) prepare(c *content, v *value, marketing bool) {
 		m.d.Extra = m.fault.After
 	}
 	s.journal(m, v, "accepted")
-}
-
-// markRead answers a read receipt, with or without typing.
-func (s *Server) markRead(w http.ResponseWriter, v *value) {
-	switch {
-	case v.text("status") != "read":
-		s.fail(w, refuse(131009, "status must be read."))
-	case v.text("message_id") == "":
-		s.fail(w, refuse(131008, "The parameter message_id is required."))
-	case !strings.HasPrefix(v.text("message_id"), "wamid."):
-		s.fail(w, refuse(131009, "Message id is not valid."))
-	case v.has("typing_indicator") && v.get("typing_indicator").text("type") != "text":
-		s.fail(w, refuse(131009, "typing_indicator['type'] must be text."))
-	default:
-		reply(w, http.StatusOK, []byte(`{"success":true}`))
-	}
 }
 
 func unixText(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }

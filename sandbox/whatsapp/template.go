@@ -30,19 +30,23 @@ type Template struct {
 
 // shape is what a send needs to know of the components.
 type shape struct {
-	header     string // "", TEXT, IMAGE, VIDEO, DOCUMENT, LOCATION
+	header     string // "", TEXT, IMAGE, VIDEO, GIF, DOCUMENT, LOCATION, PRODUCT
 	headerText string
 	headerVars []string
 	body       string
 	bodyVars   []string
 	footer     string
+	offer      string // text of a limited-time offer
+	offerEnds  bool   // a send must say when
 	buttons    []templateButton
+	cards      []shape // of a carousel
 }
 
 type templateButton struct {
 	kind     string // QUICK_REPLY, URL, OTP, COPY_CODE ...
 	text     string
 	variable bool // a send must fill it
+	fixed    bool // a send cannot fill it
 }
 
 const (
@@ -69,26 +73,38 @@ func (t *Template) learn() error {
 	if err != nil || v.kind != isArray {
 		return fmt.Errorf("template %s: components are not a JSON array", t.Name)
 	}
-	t.shape = shape{}
-	for i := range v.vals {
-		c := &v.vals[i]
+	t.shape = t.learnShape(&v)
+	return nil
+}
+
+func (t *Template) learnShape(components *value) (s shape) {
+	for i := range components.vals {
+		c := &components.vals[i]
 		text := c.text("text")
 		switch strings.ToUpper(c.text("type")) {
 		case "HEADER":
-			t.shape.header = strings.ToUpper(c.text("format"))
-			t.shape.headerText, t.shape.headerVars = text, varsOf(text)
+			s.header = strings.ToUpper(c.text("format"))
+			s.headerText, s.headerVars = text, varsOf(text)
 		case "BODY":
-			t.shape.body, t.shape.bodyVars = text, varsOf(text)
+			s.body, s.bodyVars = text, varsOf(text)
 			if text == "" && t.Category == "AUTHENTICATION" {
-				t.shape.body, t.shape.bodyVars = "{{1}} is your verification code.", []string{"1"}
+				s.body, s.bodyVars = "{{1}} is your verification code.", []string{"1"}
 			}
 		case "FOOTER":
-			t.shape.footer = text
+			s.footer = text
 		case "BUTTONS":
-			t.shape.buttons = readTemplateButtons(c.get("buttons"))
+			s.buttons = readTemplateButtons(c.get("buttons"))
+		case "LIMITED_TIME_OFFER":
+			offer := c.get("limited_time_offer")
+			s.offer, s.offerEnds = offer.text("text"), offer.get("has_expiration").str == "true"
+		case "CAROUSEL":
+			cards := c.get("cards")
+			for j := range cards.vals {
+				s.cards = append(s.cards, t.learnShape(cards.vals[j].get("components")))
+			}
 		}
 	}
-	return nil
+	return s
 }
 
 func readTemplateButtons(list *value) []templateButton {
@@ -98,7 +114,8 @@ func readTemplateButtons(list *value) []templateButton {
 		kind := strings.ToUpper(b.text("type"))
 		buttons = append(buttons, templateButton{
 			kind: kind, text: b.text("text"),
-			variable: kind == "URL" && strings.Contains(b.text("url"), "{{") || kind == "OTP" || kind == "COPY_CODE",
+			variable: kind == "URL" && strings.Contains(b.text("url"), "{{") || slices.Contains([]string{"OTP", "COPY_CODE", "MPM", "ORDER_DETAILS"}, kind),
+			fixed:    kind == "URL" && !strings.Contains(b.text("url"), "{{") || kind == "PHONE_NUMBER" || kind == "SPM",
 		})
 	}
 	return buttons
@@ -181,80 +198,9 @@ func (s *Server) readTemplate(n *number, body, message *value, c *content) *refu
 		return refuse(131062, "Authentication templates need a phone number.")
 	}
 	c.template = t
-	return t.fill(body.get("components"), c)
-}
-
-// fill checks the components of a send and renders the text.
-func (t *Template) fill(components *value, c *content) *refusal {
-	sh := &t.shape
-	var header, body *value = &none, &none
-	filled := make([]bool, len(sh.buttons))
-	for i := range components.vals {
-		part := &components.vals[i]
-		switch strings.ToLower(part.text("type")) {
-		case "header":
-			header = part.get("parameters")
-		case "body":
-			body = part.get("parameters")
-		case "button":
-			if err := t.fillButton(part, filled); err != nil {
-				return err
-			}
-		case "carousel", "limited_time_offer", "order_status":
-		default:
-			return refuse(131009, "template['components'] has an unknown type.")
-		}
-	}
-	head, err := t.fillHeader(header)
-	if err != nil {
-		return err
-	}
-	text, err := t.fillText("body", sh.body, sh.bodyVars, body)
-	if err != nil {
-		return err
-	}
-	if len(text) > maxBody && runes(text) > maxBody {
-		return refuse(132005, "The text is too long after its parameters are filled in.")
-	}
-	for i, b := range sh.buttons {
-		if b.variable && !filled[i] {
-			return refuse(131008, fmt.Sprintf("buttons: Button at index %d of type %s requires a parameter", i, b.kind))
-		}
-	}
-	c.text = t.compose(head, text)
-	return nil
-}
-
-func (t *Template) compose(head, text string) string {
-	if head != "" {
-		text = head + "\n" + text
-	}
-	if t.shape.footer != "" {
-		text += "\n" + t.shape.footer
-	}
-	for _, b := range t.shape.buttons {
-		text += "\n[" + b.text + "]"
-	}
-	return text
-}
-
-func (t *Template) fillHeader(parameters *value) (string, *refusal) {
-	sh := &t.shape
-	if sh.header == "TEXT" || sh.header == "" {
-		return t.fillText("header", sh.headerText, sh.headerVars, parameters)
-	}
-	if len(parameters.vals) != 1 {
-		return "", refuse(132012, "header: Format mismatch, expected "+sh.header+", received UNKNOWN")
-	}
-	p := &parameters.vals[0]
-	kind := p.text("type")
-	if strings.ToUpper(kind) != sh.header {
-		return "", refuse(132012, "header: Format mismatch, expected "+sh.header+", received "+strings.ToUpper(kind))
-	}
-	if kind == "location" {
-		return "", nil
-	}
-	return "", checkMedia(kind, p.get(kind))
+	text, bad := t.fill(&t.shape, "", body.get("components"), s.parts.Clock.Now())
+	c.text = text
+	return bad
 }
 
 func (t *Template) fillText(where, text string, names []string, parameters *value) (string, *refusal) {
@@ -314,25 +260,4 @@ func parameterText(where string, p *value) (string, *refusal) {
 		return "", refuse(132018, "Param text cannot have new-line/tab characters or more than 4 consecutive spaces")
 	}
 	return text, nil
-}
-
-func (t *Template) fillButton(part *value, filled []bool) *refusal {
-	index, err := strconv.Atoi(part.get("index").str)
-	if err != nil || index < 0 {
-		return refuse(131008, "template['components'] of type button needs an index.")
-	}
-	if index >= len(filled) {
-		return refuse(132018, fmt.Sprintf("buttons: there is no button at index %d", index))
-	}
-	kind := strings.ToUpper(part.text("sub_type"))
-	want := t.shape.buttons[index].kind
-	if kind != want && !(want == "OTP" && (kind == "URL" || kind == "COPY_CODE")) && !(want == "URL" && kind == "OTP") {
-		return refuse(132018, fmt.Sprintf("buttons: Button at index %d is of type %s, not %s", index, want, kind))
-	}
-	parameters := part.get("parameters")
-	if t.shape.buttons[index].variable && len(parameters.vals) != 1 {
-		return refuse(132000, fmt.Sprintf("buttons: Button at index %d takes one parameter", index))
-	}
-	filled[index] = true
-	return nil
 }

@@ -11,23 +11,6 @@ import (
 	"time"
 )
 
-// DefaultTemplates returns what every Server starts with: an approved template
-// of each category, positional and named, and a paused one.
-func DefaultTemplates() []Template {
-	t := func(name, language, category, status string, named bool, components string) Template {
-		return Template{Name: name, Language: language, Category: category, Status: status, Named: named, Components: json.RawMessage(components)}
-	}
-	return []Template{
-		t("hello_world", "en_US", "UTILITY", approved, false, `[{"type":"HEADER","format":"TEXT","text":"Hello World"},{"type":"BODY","text":"Welcome and congratulations!!"},{"type":"FOOTER","text":"WhatsApp Business Platform sample message"}]`),
-		t("order_update", "en_US", "UTILITY", approved, false, `[{"type":"BODY","text":"Hello {{1}}, your order {{2}} is on its way.","example":{"body_text":[["Ada","A-42"]]}}]`),
-		t("boarding_pass", "en", "UTILITY", approved, true, `[{"type":"BODY","text":"Your boarding pass for flight {{flight}} is ready.","example":{"body_text_named_params":[{"param_name":"flight","example":"AF1234"}]}},{"type":"BUTTONS","buttons":[{"type":"QUICK_REPLY","text":"Change seat"}]}]`),
-		t("boarding_pass", "fr", "UTILITY", approved, true, `[{"type":"BODY","text":"Votre carte d'embarquement du vol {{flight}} est prête.","example":{"body_text_named_params":[{"param_name":"flight","example":"AF1234"}]}},{"type":"BUTTONS","buttons":[{"type":"QUICK_REPLY","text":"Changer de siège"}]}]`),
-		t("one_time_code", "en_US", "AUTHENTICATION", approved, false, `[{"type":"BODY","text":"*{{1}}* is your verification code."},{"type":"BUTTONS","buttons":[{"type":"URL","text":"Copy code","url":"https://www.whatsapp.com/otp/code/?otp_type=COPY_CODE&code=otp{{1}}"}]}]`),
-		t("spring_offer", "en_US", "MARKETING", approved, false, `[{"type":"HEADER","format":"IMAGE"},{"type":"BODY","text":"Hello {{1}}, spring is here.","example":{"body_text":[["Ada"]]}},{"type":"BUTTONS","buttons":[{"type":"QUICK_REPLY","text":"Stop"},{"type":"URL","text":"Look","url":"https://example.com/{{1}}"}]}]`),
-		t("paused_offer", "en_US", "MARKETING", "PAUSED", false, `[{"type":"BODY","text":"This offer rests."}]`),
-	}
-}
-
 // Templates returns the templates of a business account; empty means the
 // first.
 func (s *Server) Templates(account string) []Template {
@@ -253,8 +236,17 @@ func checkTemplate(t *Template, v *value) *refusal {
 				return &refusal{code: 100, subcode: 2388043, details: "The body needs an example of its variables."}
 			}
 		}
-		if len(c.get("buttons").vals) > 10 {
+		buttons := c.get("buttons")
+		if len(buttons.vals) > 10 {
 			return refuse(100, "A template has at most 10 buttons.")
+		}
+		for j := range buttons.vals {
+			if bad := atMost("buttons['text']", buttons.vals[j].text("text"), 25); bad != nil {
+				return bad
+			}
+		}
+		if n := len(c.get("cards").vals); kind == "CAROUSEL" && (n < 2 || n > 10) {
+			return refuse(100, "A carousel has 2 to 10 cards.")
 		}
 	}
 	return nil

@@ -129,7 +129,11 @@ func one(b *strings.Builder, t channel.Type) {
 		a := t.Caps.Media[m]
 		row(b, string(m), level(a.Level), mediaLimits(a), a.Note, a.Source)
 	}
-	fmt.Fprintf(b, "\nAttachments of one message: %d. Button kinds mixed in one message: %s.\n", max(1, t.Caps.MediaMax), yes(t.Caps.Mixed))
+	attachments := strconv.Itoa(max(1, t.Caps.MediaMax))
+	if t.Caps.Series > 1 {
+		attachments = fmt.Sprintf("%d; more go one after another, up to %d messages in all with one outcome", max(1, t.Caps.MediaMax), t.Caps.Series)
+	}
+	fmt.Fprintf(b, "\nAttachments of one message: %s. Button kinds mixed in one message: %s.\n", attachments, yes(t.Caps.Mixed))
 	fmt.Fprintf(b, "\n**Receipts**: delivered %s, read %s, failed %s; our own id comes back: %s. Nothing more is expected after %s.\n",
 		yes(t.Receipts.Delivered), yes(t.Receipts.Read), yes(t.Receipts.Failed), yes(t.Receipts.Echo), span(t.Receipts.Horizon))
 	fmt.Fprintf(b, "\n**Speed**: %s.\n", speed(t.Limits))

@@ -157,6 +157,16 @@ func (s *Connectors) Resume(ctx context.Context, id string) (*Connector, error) 
 	return s.one(ctx, call{method: http.MethodPost, path: connectorPath(id) + "/resume", safe: true})
 }
 
+// SyncTemplates reads all templates the provider keeps for an account, and
+// gives how many there are.
+func (s *Connectors) SyncTemplates(ctx context.Context, id string) (int, error) {
+	var out struct {
+		Templates int `json:"templates"`
+	}
+	err := s.c.do(ctx, call{method: http.MethodPost, path: connectorPath(id) + "/sync-templates", safe: true}, &out)
+	return out.Templates, err
+}
+
 // Delete takes an account away that no sender uses.
 func (s *Connectors) Delete(ctx context.Context, id string) error {
 	return s.c.do(ctx, call{method: http.MethodDelete, path: connectorPath(id)}, nil)

@@ -1,5 +1,7 @@
 package parley
 
+import "time"
+
 // Content is what is to be said, independent of any channel.
 type Content struct {
 	Text     string    `json:"text,omitempty"`
@@ -100,13 +102,37 @@ type TemplateUse struct {
 	Header     *Media            `json:"header_media,omitempty"`
 	HeaderText string            `json:"header_text,omitempty"`
 	Place      *Location         `json:"header_location,omitempty"`
+	Product    *Product          `json:"header_product,omitempty"`
+	Offer      *time.Time        `json:"offer_expires_at,omitempty"` // when a limited-time offer ends
 	Buttons    []ButtonParameter `json:"buttons,omitempty"`
+	Cards      []TemplateCard    `json:"cards,omitempty"` // of a carousel, in their order
+}
+
+// A TemplateCard fills one card of a carousel.
+type TemplateCard struct {
+	Parameters map[string]string `json:"parameters,omitempty"`
+	Header     *Media            `json:"header_media,omitempty"`
+	Product    *Product          `json:"header_product,omitempty"`
+	Buttons    []ButtonParameter `json:"buttons,omitempty"`
+}
+
+// A Product is one article of a catalogue kept at the provider.
+type Product struct {
+	ID      string `json:"id"` // your own number of it
+	Catalog string `json:"catalog,omitempty"`
 }
 
 // A ButtonParameter fills one button of a template.
 type ButtonParameter struct {
-	Index   int    `json:"index"`
-	Type    string `json:"type"` // quick_reply, url, copy_code, flow
-	Value   string `json:"value,omitempty"`
-	Payload string `json:"payload,omitempty"`
+	Index    int              `json:"index"`
+	Type     string           `json:"type"`               // quick_reply, url, copy_code, flow, catalog, mpm, order_details, voice_call
+	Value    string           `json:"value,omitempty"`    // payload, end of the address, code, flow token, or the product on the picture of a catalogue
+	Payload  string           `json:"payload,omitempty"`  // JSON: the data of a flow, the order to be paid
+	Sections []ProductSection `json:"sections,omitempty"` // what an mpm button opens
+}
+
+// A ProductSection is one titled group of products.
+type ProductSection struct {
+	Title    string   `json:"title"`
+	Products []string `json:"products"` // your own numbers
 }

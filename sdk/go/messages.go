@@ -43,6 +43,17 @@ func (m *Messages) Cancel(ctx context.Context, id string) (*Message, error) {
 	return done(out, m.c.do(ctx, call{method: http.MethodPost, path: "/v1/messages/" + url.PathEscape(id) + "/cancel", safe: true}, out))
 }
 
+// A ReadRequest says what to show besides that a message was read.
+type ReadRequest struct {
+	Typing bool `json:"typing,omitempty"`
+}
+
+// MarkRead shows the person who sent a message that it, and all they wrote
+// before, was read; with typing also that an answer is coming.
+func (m *Messages) MarkRead(ctx context.Context, id string, typing bool) error {
+	return m.c.do(ctx, call{method: http.MethodPost, path: "/v1/messages/" + url.PathEscape(id) + "/read", body: &ReadRequest{Typing: typing}, safe: true}, nil)
+}
+
 // ListMessages says which messages to list; zero fields do not narrow.
 type ListMessages struct {
 	ListOptions

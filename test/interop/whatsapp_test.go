@@ -65,12 +65,16 @@ func TestWhatsAppAPIJS(t *testing.T) {
 	for _, kind := range []string{"location", "buttons", "list", "cta", "place", "template"} {
 		send(kind, nil)
 	}
+	templates := []string{"carousel", "products", "offer", "catalogue", "list_of_products", "product", "map", "flow", "code"}
+	for _, kind := range templates {
+		send(kind, nil)
+	}
 	send("text", map[string]any{"context": text})
 	send("reaction", map[string]any{"target": text})
 	send("image", map[string]any{"id": image})
 	send("document", map[string]any{"id": document})
 	seen := map[string]int{}
-	for len(seen) < 10 {
+	for len(seen) < 10+len(templates) {
 		var st struct{ ID, Status, Phone, Echo string }
 		p.await("status", &st)
 		if st.Phone != person || !strings.HasPrefix(st.Echo, "echo-") || !strings.HasPrefix(st.ID, "wamid.") {

@@ -113,6 +113,7 @@ var recipes = map[string]recipe{
 	"updateConnector":  byID(connector, map[string]any{"name": "stolen"}),
 	"deleteConnector":  byID(connector, nil),
 	"pauseConnector":   byID(connector, nil),
+	"syncTemplates":    byID(connector, nil),
 	"resumeConnector":  byID(connector, nil),
 	"listSenders":      ownOnly(nil),
 	"getSender":        byID(sender, nil),
@@ -134,6 +135,8 @@ var recipes = map[string]recipe{
 	},
 	"getMessage":    byID(message, nil),
 	"cancelMessage": byID(message, nil),
+
+	"markMessageRead": byID(message, map[string]any{"typing": true}),
 
 	"updateSender": func(mine, theirs *tenant) []try {
 		return []try{

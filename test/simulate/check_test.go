@@ -77,9 +77,25 @@ func (w *world) journal() map[string][]journal.Entry {
 	for _, s := range w.sent {
 		byID[s.id] = s.token
 	}
+	second := make(map[message.Echo]string) // fates of the second of two messages
+	for _, e := range list {
+		if echo, ok := message.ParseEcho(e.Ref); ok && echo.Part == 1 && !strings.HasPrefix(e.Fate, "refused") && e.Fate != "dropped" {
+			echo.Part = 0
+			second[echo] = e.Fate
+		}
+	}
 	for i, e := range list {
 		if e.Part == 1 {
 			e.Fate = whole(list[i:])
+		}
+		if echo, ok := message.ParseEcho(e.Ref); ok && e.Type == "image" {
+			if echo.Part > 0 {
+				continue
+			}
+			// Arrived as a whole when both did.
+			if other := second[echo]; (other != "delivered" && other != "read") && (e.Fate == "delivered" || e.Fate == "read") {
+				e.Fate = "torn"
+			}
 		}
 		if e.Part > 1 || strings.HasPrefix(e.Fate, "refused") || e.Fate == "dropped" {
 			continue

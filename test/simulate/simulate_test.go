@@ -137,6 +137,13 @@ func (w *world) send() {
 	if w.random.IntN(10) == 0 {
 		r.Content.Text += strings.Repeat(" and more of it", 20)
 	}
+	if w.random.IntN(6) == 0 { // two messages on WhatsApp, to somebody who just wrote
+		if _, err := w.sandbox.WhatsApp.Write(wa.Inbound{From: s.to, To: wa.DefaultNumber, Text: "hello"}); err == nil {
+			w.wrote++
+			w.settle()
+		}
+		r.Content.Media = []message.Media{{Type: message.Image, URL: "https://example.com/a.png"}, {Type: message.Image, URL: "https://example.com/b.png"}}
+	}
 	template := "note"
 	switch w.random.IntN(5) {
 	case 0:
@@ -150,7 +157,9 @@ func (w *world) send() {
 		s.purpose = message.Utility
 	}
 	r.Purpose = s.purpose
-	r.Template = &message.TemplateUse{Name: template, Language: "en", Parameters: map[string]string{"what": s.token}}
+	if len(r.Content.Media) == 0 {
+		r.Template = &message.TemplateUse{Name: template, Language: "en", Parameters: map[string]string{"what": s.token}}
+	}
 	after := message.Trigger{NotDelivered: time.Duration(30+w.random.IntN(300)) * time.Second}
 	switch w.random.IntN(8) {
 	case 0, 1, 2:

@@ -172,8 +172,9 @@ func (r *receiver) next(typ string) map[string]any {
 	}
 }
 
-// TestStory is the story of a brand and a passenger.
-func TestStory(t *testing.T) {
+// demoPlace is a place for a demo on ports that are free.
+func demoPlace(t *testing.T) *place {
+	t.Helper()
 	p := newPlace(t)
 	p.set("PARLEY_LISTEN", "127.0.0.1:0")
 	admin := freeAddr(t)
@@ -182,6 +183,12 @@ func TestStory(t *testing.T) {
 	for _, name := range []string{"WHATSAPP", "SMPP", "CONTROL"} {
 		p.set("PARLEY_SANDBOX_"+name, "127.0.0.1:0")
 	}
+	return p
+}
+
+// TestStory is the story of a brand and a passenger.
+func TestStory(t *testing.T) {
+	p := demoPlace(t)
 	d := startDemo(t, p)
 	tail := p.start("tail", "--json", "--since", "start")
 	hook := &receiver{t: t, events: make(chan map[string]any, 1000)}

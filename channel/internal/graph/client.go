@@ -129,7 +129,44 @@ func (c *Client) URL(path string) (*url.URL, error) { return url.Parse(c.Base + 
 // afterwards: the transport may still read it. It fails with *CallError.
 func (c *Client) Do(ctx context.Context, method string, u *url.URL, contentType string, body []byte) (Reply, error) {
 	var sent claim
-	resp, err := c.open(ctx, method, u, contentType, body, &sent)
+	req := c.request(ctx, method, u, contentType)
+	if body == nil {
+		sent.begin() // a call without a body is told by its headers alone
+	} else {
+		req.ContentLength = int64(len(body))
+		req.Body = &payload{data: body, claim: &sent}
+		req.GetBody = func() (io.ReadCloser, error) { return &payload{data: body, claim: &sent}, nil }
+	}
+	return c.do(req, &sent)
+}
+
+// Stream is Do with a body that is read as it goes out; size is in bytes, -1
+// when it is not known. The body is read once: a call that finds its connection
+// gone is not made again.
+func (c *Client) Stream(ctx context.Context, method string, u *url.URL, contentType string, body io.Reader, size int64) (Reply, error) {
+	var sent claim
+	req := c.request(ctx, method, u, contentType)
+	req.ContentLength, req.Body = size, &stream{Reader: body, claim: &sent}
+	return c.do(req, &sent)
+}
+
+// stream is a payload that comes from elsewhere.
+type stream struct {
+	io.Reader
+	claim *claim
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	if !s.claim.begin() {
+		return 0, errSealed
+	}
+	return s.Reader.Read(b)
+}
+
+func (s *stream) Close() error { return nil }
+
+func (c *Client) do(req *http.Request, sent *claim) (Reply, error) {
+	resp, err := c.HTTP.Do(req)
 	if err != nil {
 		return Reply{}, &CallError{Written: !sent.seal(), Err: plainError(err)}
 	}
@@ -145,14 +182,15 @@ func (c *Client) Do(ctx context.Context, method string, u *url.URL, contentType 
 // Open makes a GET and leaves the body to the caller, who closes it. u may lie
 // outside the base; it must be a trusted host, since the token goes with it.
 func (c *Client) Open(ctx context.Context, u *url.URL) (*http.Response, error) {
-	resp, err := c.open(ctx, http.MethodGet, u, "", nil, new(claim))
+	resp, err := c.HTTP.Do(c.request(ctx, http.MethodGet, u, ""))
 	if err != nil {
 		return nil, &CallError{Err: plainError(err)}
 	}
 	return resp, nil
 }
 
-func (c *Client) open(ctx context.Context, method string, u *url.URL, contentType string, body []byte, sent *claim) (*http.Response, error) {
+// request gives a request with everything but a body.
+func (c *Client) request(ctx context.Context, method string, u *url.URL, contentType string) *http.Request {
 	req := (&http.Request{
 		Method: method, URL: u, Host: u.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -163,14 +201,7 @@ func (c *Client) open(ctx context.Context, method string, u *url.URL, contentTyp
 	if contentType != "" {
 		req.Header["Content-Type"] = []string{contentType}
 	}
-	if body == nil {
-		sent.begin() // a call without a body is told by its headers alone
-	} else {
-		req.ContentLength = int64(len(body))
-		req.Body = &payload{data: body, claim: sent}
-		req.GetBody = func() (io.ReadCloser, error) { return &payload{data: body, claim: sent}, nil }
-	}
-	return c.HTTP.Do(req)
+	return req
 }
 
 func readAll(resp *http.Response) ([]byte, error) {

@@ -45,6 +45,22 @@ const content = {
   cta: () => new m.Interactive(new m.ActionCTA("Voir", "https://example.com/a"), new m.Body("Votre commande")),
   place: () => new m.Interactive(new m.ActionLocation(), new m.Body("Où êtes-vous ?")),
   template: () => new m.Template("order_update", "en_US", new m.BodyComponent(new m.BodyParameter("Ada"), new m.BodyParameter("A-42"))),
+  carousel: () => {
+    const card = (price, tail) => new m.CarouselCard(new m.Image("https://example.com/city.png"), new m.BodyComponent(new m.BodyParameter(price)), new m.PayloadComponent(`more-${tail}`), new m.URLComponent(tail));
+    return new m.Template("city_breaks", "en_US", new m.BodyComponent(new m.BodyParameter("Ada")), new m.CarouselComponent(card("99 €", "lisbon"), card("89 €", "porto")));
+  },
+  products: () => {
+    const card = (id) => new m.CarouselCard(new m.CatalogProduct(id, "194836987003835"));
+    return new m.Template("new_arrivals", "en_US", new m.BodyComponent(new m.BodyParameter("Ada")), new m.CarouselComponent(card("p1"), card("p2"), card("p3")));
+  },
+  offer: () => new m.Template("last_minute", "en_US", new m.HeaderComponent(new m.HeaderParameter(new m.Video("https://example.com/v.mp4"))), new m.BodyComponent(new m.BodyParameter("Ada")),
+    new m.LTOComponent(Date.UTC(2036, 0, 1)), new m.CopyComponent("CARIBE25"), new m.URLComponent("n3mtql")),
+  catalogue: () => new m.Template("shop_window", "en_US", new m.CatalogComponent(new m.Product("p1"))),
+  list_of_products: () => new m.Template("forgotten_cart", "en_US", new m.HeaderComponent(new m.HeaderParameter("Ada")), new m.MPMComponent(new m.Product("p1"), new m.ProductSection("Your cart", new m.Product("p1"), new m.Product("p2")))),
+  product: () => new m.Template("forgotten_item", "en_US", new m.HeaderComponent(new m.HeaderParameter(new m.CatalogProduct("p1", "194836987003835"))), new m.BodyComponent(new m.BodyParameter("25OFF"))),
+  map: () => new m.Template("gate_map", "en_US", new m.HeaderComponent(new m.HeaderParameter(new m.Location(2.54, 49, "CDG", "Roissy"))), new m.BodyComponent(new m.BodyParameter("AF1234"))),
+  flow: () => new m.Template("flight_news", "en_US", new m.HeaderComponent(new m.HeaderParameter("AF1234", "flight")), new m.BodyComponent(new m.BodyParameter("10:05", "time")), new m.FlowComponent("token", { screen: "SEAT" })),
+  code: () => m.Template.OTP("login_code", "en_US", "123456"),
 };
 
 orders({
