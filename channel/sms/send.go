@@ -141,7 +141,7 @@ func (a *attempt) leave(cause error) {
 func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 	var accepted message.Accepted
 	var fault *message.Fault
-	taken, unknown := 0, false
+	taken, unknown, doubtful := 0, false, false
 	for i := range a.answers {
 		one := &a.answers[i]
 		var f *message.Fault
@@ -166,7 +166,7 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 			}
 			continue
 		}
-		unknown = unknown || !f.Certain
+		unknown, doubtful = unknown || !f.Certain, doubtful || f.Doubtful
 		if fault == nil {
 			fault = f
 		}
@@ -174,9 +174,8 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 	if fault == nil {
 		return accepted, nil
 	}
-	if taken > 0 || unknown {
-		fault.Certain = false
-	}
+	fault.Certain = taken == 0 && !unknown
+	fault.Doubtful = doubtful && fault.Certain
 	if taken > 0 {
 		fault.Title = "only some parts were taken: " + fault.Title
 	}

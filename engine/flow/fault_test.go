@@ -180,3 +180,22 @@ func TestEveryFault(t *testing.T) {
 		}
 	}
 }
+
+// A refusal that some providers also say after taking the message: marketing
+// takes it for no answer, at once or late; others try again.
+func TestDoubtfulRefusal(t *testing.T) {
+	no := &message.Fault{Kind: message.Transient, Certain: true, Doubtful: true, Code: "0x08"}
+	s := begin(t, message.Marketing, sms(), whatsapp(message.Trigger{})).attempt()
+	s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", unknown, pending)
+	s.in(24*hour).is(message.Failed, flow.ReasonUnknown, message.StepUnconfirmed, message.StepExpired)
+	s.receipt(0, rDelivered).is(message.Delivered, "", delivered, message.StepExpired)
+
+	s = begin(t, message.Marketing, sms(), whatsapp(message.Trigger{})).attempt().noAnswer()
+	s.take(flow.Receipt(&s.p, s.d, s.at, -1, &message.Receipt{Status: message.ReceiptFailed, Fault: no}, s.now)).is(message.Sending, "", unknown, pending)
+
+	for _, purpose := range []message.Purpose{message.Authentication, message.Utility, message.Service} {
+		s = begin(t, purpose, sms()).attempt()
+		s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", held)
+		s.in(2 * time.Second).send().is(message.Sent, "", sent)
+	}
+}
