@@ -219,7 +219,7 @@ func TestWhatIsNoText(t *testing.T) {
 		ShortMessage: []byte{6, gsm.ElementPort16, 4, 0x0B, 0x84, 0, 0, 1, 2, 3},
 	})
 	in := await(t, s.events).(*message.Inbound)
-	if in.Type != message.InUnsupported || in.Content.Text != "" || string(in.Raw) != `{"data_coding":0,"octets":"010203"}` {
+	if in.Type != message.InUnsupported || in.Content.Text != "" || string(in.Raw) != `{"data_coding":0,"octets":"010203","header":"0605040b840000","kind":"wap_push","port":2948}` {
 		t.Errorf("%+v %s", in, in.Raw)
 	}
 	if !json.Valid(in.Raw) {
