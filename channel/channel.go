@@ -143,6 +143,13 @@ type RemoteTemplate struct {
 	Components json.RawMessage
 }
 
+// A Previewer is a Connector whose account's settings decide how content is
+// shown and in how many parts: plans, prices and previews come from it. Preview
+// is pure but for the settings; where there is none, Type.Render is used.
+type Previewer interface {
+	Preview(c *message.Content, t *message.TemplateUse, purpose message.Purpose) (Rendering, error)
+}
+
 // A Prober is a Connector that can check its own set-up, for doctor.
 type Prober interface {
 	Probe(ctx context.Context) []Finding
@@ -227,6 +234,16 @@ type Rendering struct {
 	Segments int             // billable parts; 1 where the channel has none
 	Changes  []Change        // what was adapted or dropped
 	Choices  []Choice        // numbered choices whose answer comes back as a payload
+	Saving   *Saving         // what Content.Transliterate would save; nil = nothing
+}
+
+// A Saving is the same text in fewer billable parts, for the price of some
+// characters. It is offered, never taken unasked.
+type Saving struct {
+	Text     string `json:"text"`
+	Encoding string `json:"encoding"`
+	Segments int    `json:"segments"`
+	Detail   string `json:"detail"` // why, and how to take it
 }
 
 // A Change is one adaptation, told in previews and warnings.

@@ -181,4 +181,5 @@ var (
 	_ channel.Limiter   = (*Connector)(nil)
 	_ channel.Receipter = (*Connector)(nil)
 	_ channel.Prober    = (*Connector)(nil)
+	_ channel.Previewer = (*Connector)(nil)
 )

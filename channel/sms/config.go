@@ -43,7 +43,8 @@ type Config struct {
 	// in 3GPP 23.038 (1 Turkish, 2 Spanish, 3 Portuguese …).
 	Tables []int `json:"national_tables"`
 	// Transliterate replaces characters that would make a text UCS-2 by near
-	// ones of the GSM alphabet where each has one.
+	// ones of the GSM alphabet where each has one and the text takes fewer parts
+	// so. A message may say otherwise (content.transliterate).
 	Transliterate bool `json:"transliterate"`
 	// Long says how long texts go: "udh8" (default), "udh16", "sar" or "payload".
 	Long string `json:"long"`

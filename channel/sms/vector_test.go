@@ -131,6 +131,9 @@ func outboundVector(t *testing.T, a *txtar.Archive) string {
 		for _, change := range r.Changes {
 			fmt.Fprintf(&b, "change %s %s: %s\n", change.Field, change.Level, change.Detail)
 		}
+		if s := r.Saving; s != nil {
+			fmt.Fprintf(&b, "saving %s %d %q: %s\n", s.Encoding, s.Segments, s.Text, s.Detail)
+		}
 	}
 	parts, err := c.encode(in.outbound())
 	if err != nil {
