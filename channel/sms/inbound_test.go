@@ -264,7 +264,7 @@ func TestReceiptFaults(t *testing.T) {
 		{smpp.Receipt{State: smpp.StateAccepted}, message.ReceiptSent, nil},
 		{smpp.Receipt{State: smpp.StateDelivered, Err: "000"}, message.ReceiptDelivered, nil},
 		{smpp.Receipt{State: smpp.StateUnknown}, message.ReceiptUnknown, nil},
-		{smpp.Receipt{State: smpp.StateUnset, Stat: "ODD"}, message.ReceiptUnknown, nil},
+		{smpp.Receipt{State: smpp.StateUnset, Stat: "ODD"}, message.ReceiptSent, nil},
 		{smpp.Receipt{State: smpp.StateExpired, Err: "000"}, message.ReceiptExpired, &message.Fault{Kind: message.Refused, Certain: true, Code: "EXPIRED", Title: "expired"}},
 		{smpp.Receipt{State: smpp.StateDeleted}, message.ReceiptFailed, &message.Fault{Kind: message.Refused, Certain: true, Code: "DELETED", Title: "deleted"}},
 		{smpp.Receipt{State: smpp.StateUndeliverable, Err: "11"}, message.ReceiptFailed, &message.Fault{Kind: message.Unreachable, Scope: message.ScopeRecipient, Certain: true, Code: "UNDELIV/11", Title: "undeliv"}},
