@@ -24,8 +24,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/smpp/gsm"
@@ -84,7 +82,7 @@ type Connector struct {
 	log     *slog.Logger
 	now     func() time.Time
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
-	pace    *rate.Limiter // nil = no limit
+	pace    *governor
 	options gsm.Options
 	ref     atomic.Uint32 // of the last long text
 	hexIDs  atomic.Uint32 // answers whose id can only be hex
@@ -120,9 +118,7 @@ func Open(config json.RawMessage, env channel.Env) (*Connector, error) {
 		s: s, id: env.ID, log: log, now: env.Now, dial: env.Dial,
 		senders: make([]atomic.Pointer[bind], s.Binds), options: s.split(),
 	}
-	if s.Throughput > 0 {
-		c.pace = rate.NewLimiter(rate.Limit(s.Throughput), max(1, int(s.Throughput/10)))
-	}
+	c.pace = newGovernor(s.Throughput)
 	// Two runs must not give neighbouring texts the same reference.
 	c.ref.Store(rand.Uint32())
 	c.twins = newTwins(env.Now)

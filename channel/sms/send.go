@@ -62,20 +62,23 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 	return accepted, err
 }
 
-// wait keeps parts to the throughput of the account.
+// wait keeps parts to the pace of the account.
 func (c *Connector) wait(ctx context.Context, parts int) error {
-	if c.pace == nil {
+	err := c.pace.wait(ctx, parts, c.now())
+	if err == nil {
 		return nil
 	}
-	for range parts {
-		if err := c.pace.Wait(ctx); err != nil {
-			if ended := ctx.Err(); ended != nil {
-				return sendFault(&smpp.UnansweredError{Cause: ended})
-			}
-			return &message.Fault{Kind: message.Throttled, Scope: message.ScopeConnector, Certain: true, Code: "pace", Title: "no room in the throughput of the account", Cause: err}
-		}
+	if ended := ctx.Err(); ended != nil {
+		return sendFault(&smpp.UnansweredError{Cause: ended})
 	}
-	return nil
+	return &message.Fault{Kind: message.Throttled, Scope: message.ScopeConnector, Certain: true, Code: "pace", Title: "no room in the throughput of the account", Cause: err}
+}
+
+// tooFast slows the account down: the SMSC said so.
+func (c *Connector) tooFast() {
+	if pace := c.pace.slow(c.now()); pace > 0 {
+		c.log.Info("slowed down", "connector", c.id, "parts_per_second", pace)
+	}
 }
 
 // An answer is what is known about one part.
@@ -144,6 +147,9 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 	taken, unknown, doubtful := 0, false, false
 	for i := range a.answers {
 		one := &a.answers[i]
+		if state, said := one.r.TLVs.Uint(smpp.TagCongestionState); said && state >= congested {
+			a.c.tooFast()
+		}
 		var f *message.Fault
 		switch {
 		case one.err != nil:
@@ -154,6 +160,9 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 			f = statusFault(one.r.Status, a.c.s.statuses)
 			if info, ok := one.r.Status.Info(); ok && info.Action == smpp.ActionRebind {
 				a.c.retire(a.b)
+			}
+			if f.Kind == message.Throttled {
+				a.c.tooFast()
 			}
 			if f.Unmapped {
 				a.c.log.Warn("unmapped status", "connector", a.c.id, "code", f.Code)
