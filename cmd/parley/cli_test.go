@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,7 +61,8 @@ func TestMoney(t *testing.T) {
 }
 
 func TestSendRequest(t *testing.T) {
-	c := sendCmd{To: "+33612345678", Text: "Hi", Purpose: "utility", Template: "boarding_pass/en", Param: map[string]string{"flight": "AF1"}, MaxPrice: "0.15,eur", Reply: []string{"Yes=y", "No"}}
+	no := false
+	c := sendCmd{To: "+33612345678", Text: "Hi", Purpose: "utility", Template: "boarding_pass/en", Param: map[string]string{"flight": "AF1"}, MaxPrice: "0.15,eur", Reply: []string{"Yes=y", "No"}, Plain: &no}
 	for _, step := range []string{"whatsapp:60s", "sms"} {
 		var r routeStep
 		if err := r.UnmarshalText([]byte(step)); err != nil {
@@ -67,25 +70,28 @@ func TestSendRequest(t *testing.T) {
 		}
 		c.Route = append(c.Route, r)
 	}
-	got, err := c.request()
+	r, err := c.request()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{
-		"to": "+33612345678", "purpose": "utility",
-		"content":   map[string]any{"text": "Hi", "actions": []map[string]string{{"type": "reply", "title": "Yes", "payload": "y"}, {"type": "reply", "title": "No", "payload": "No"}}},
-		"template":  map[string]any{"name": "boarding_pass", "language": "en", "parameters": map[string]string{"flight": "AF1"}},
-		"route":     []map[string]any{{"channel": "whatsapp", "next_if": map[string]string{"not_delivered_in": "1m0s"}}, {"channel": "sms"}},
-		"max_price": map[string]string{"amount": "0.15", "currency": "EUR"},
+	got, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, got); d != "" {
+	want := `{"to":{"phone":"+33612345678"},"purpose":"utility",` +
+		`"content":{"text":"Hi","actions":[{"type":"reply","title":"Yes","payload":"y"},{"type":"reply","title":"No","payload":"No"}],"transliterate":false},` +
+		`"template":{"name":"boarding_pass","language":"en","parameters":{"flight":"AF1"}},` +
+		`"route":[{"channel":"whatsapp","next_if":{"not_delivered_in":"1m0s"}},{"channel":"sms"}],` +
+		`"max_price":{"amount":"0.15","currency":"EUR"}}`
+	if d := cmp.Diff(want, string(got)); d != "" {
 		t.Error(d)
 	}
 	for name, bad := range map[string]sendCmd{
-		"nothing": {To: "+1"}, "template without language": {To: "+1", Template: "x"}, "parameters of nothing": {To: "+1", Text: "x", Param: map[string]string{"a": "b"}},
+		"template without language": {To: "+1", Template: "x"}, "parameters of nothing": {To: "+1", Text: "x", Param: map[string]string{"a": "b"}},
+		"nothing": {To: "+1"}, "nobody": {}, "nobody, in a file": {To: "+1", Text: "x", File: "people.csv"},
 	} {
-		if _, err := bad.request(); err == nil {
-			t.Errorf("%s is taken", name)
+		if err := bad.Run(t.Context()); err == nil || strings.Contains(err.Error(), "API key") && !strings.Contains(name, "file") {
+			t.Errorf("%s is taken: %v", name, err)
 		}
 	}
 }

@@ -129,7 +129,7 @@ func (c *doctorCmd) check(ctx context.Context, k *checkup) {
 	k.ok("configuration", "options", "valid")
 	k.masterKey()
 	k.disk()
-	running := k.server(ctx, c.adminFlag.client())
+	running := k.server(ctx, c.adminFlag.inner())
 	a, err := openNode(ctx, *o)
 	switch {
 	case err == nil:
@@ -193,7 +193,7 @@ func (k *checkup) disk() {
 }
 
 // server asks whether one runs and could store a message now.
-func (k *checkup) server(ctx context.Context, cl *client) (running bool) {
+func (k *checkup) server(ctx context.Context, cl *inner) (running bool) {
 	var state struct {
 		Status  string `json:"status"`
 		Waiting int    `json:"writes_waiting"`

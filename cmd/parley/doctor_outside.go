@@ -20,37 +20,37 @@ type inventory struct {
 }
 
 type connectorInfo struct {
-	ID     string     `json:"id"`
-	Kind   string     `json:"kind"`
-	Name   string     `json:"name"`
-	Paused bool       `json:"paused"`
-	Health healthInfo `json:"health"`
+	ID     string
+	Kind   string
+	Name   string
+	Paused bool
+	Health healthInfo
 }
 
 type healthInfo struct {
-	State  string `json:"state"`
-	Code   string `json:"code"`
-	Reason string `json:"reason"`
+	State  string
+	Code   string
+	Reason string
 }
 
 type senderInfo struct {
-	ID         string   `json:"id"`
-	Channel    string   `json:"channel"`
-	Address    string   `json:"address"`
-	Connectors []string `json:"connectors"`
+	ID         string
+	Channel    string
+	Address    string
+	Connectors []string
 }
 
 type templateInfo struct {
-	Name     string `json:"name"`
-	Language string `json:"language"`
-	State    string `json:"state"`
-	Reason   string `json:"reason"`
+	Name     string
+	Language string
+	State    string
+	Reason   string
 }
 
 type endpointInfo struct {
-	ID        string     `json:"id"`
-	Disabled  string     `json:"disabled"`
-	FailingAt *time.Time `json:"failing_since"`
+	ID        string
+	Disabled  string
+	FailingAt *time.Time
 }
 
 // inventory tells what is incomplete or stands still.
@@ -125,22 +125,36 @@ func (c *doctorCmd) askServer(ctx context.Context, k *checkup) {
 		k.bad("server", "API", err.Error(), "")
 		return
 	}
-	var me struct {
-		Name string `json:"name"`
-	}
-	if err := cl.call(ctx, "GET", "/v1/me", nil, &me); err != nil {
-		k.bad("server", "API", err.Error(), "")
+	me, err := cl.Workspace.Me(ctx)
+	if err != nil {
+		k.bad("server", "API", said(err), "give the URL and a key of the server that holds this database")
 		return
 	}
 	in := inventory{name: me.Name}
-	for path, into := range map[string]any{
-		"/v1/connectors": &in.connectors, "/v1/senders": &in.senders, "/v1/templates": &in.templates, "/v1/webhooks": &in.endpoints,
-	} {
-		page := struct {
-			Data any `json:"data"`
-		}{into}
-		if err := cl.call(ctx, "GET", path, nil, &page); err != nil {
-			k.bad("server", path, err.Error(), "")
+	ask := func(what string, err error) bool {
+		if err != nil {
+			k.bad("server", what, said(err), "")
+		}
+		return err == nil
+	}
+	if list, err := cl.Connectors.List(ctx); ask("connectors", err) {
+		for _, c := range list {
+			in.connectors = append(in.connectors, connectorInfo{c.ID, c.Kind, c.Name, c.Paused, healthInfo{c.Health.State, c.Health.Code, c.Health.Reason}})
+		}
+	}
+	if list, err := cl.Senders.List(ctx); ask("senders", err) {
+		for _, s := range list {
+			in.senders = append(in.senders, senderInfo{s.ID, string(s.Channel), s.Address, s.Connectors})
+		}
+	}
+	if list, err := cl.Templates.List(ctx, ""); ask("templates", err) {
+		for _, t := range list {
+			in.templates = append(in.templates, templateInfo{t.Name, t.Language, t.State, t.Reason})
+		}
+	}
+	if list, err := cl.Webhooks.List(ctx); ask("webhooks", err) {
+		for _, e := range list {
+			in.endpoints = append(in.endpoints, endpointInfo{e.ID, e.Disabled, e.FailingAt})
 		}
 	}
 	k.inventory(&in)
@@ -153,7 +167,7 @@ func (k *checkup) public(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	cl := &client{base: strings.TrimSuffix(k.opts.Public, "/"), http: &http.Client{}}
+	cl := innerOf(k.opts.Public)
 	var state struct {
 		Status string `json:"status"`
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -32,8 +31,8 @@ type sandboxFlags struct {
 	JSON    bool   `name:"json" help:"Print what the sandbox answers as JSON."`
 }
 
-func (f *sandboxFlags) client() *client {
-	return &client{base: strings.TrimSuffix(f.Sandbox, "/"), http: &http.Client{}}
+func (f *sandboxFlags) inner() *inner {
+	return innerOf(f.Sandbox)
 }
 
 type sandboxStart struct {

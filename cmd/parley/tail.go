@@ -75,9 +75,9 @@ func (c *tailCmd) Run(ctx context.Context) error {
 	}
 	switch {
 	case after == "now":
-		after, err = cl.head(ctx)
+		after, err = head(ctx, cl)
 	case after == "":
-		after, err = cl.past(ctx, types, show)
+		after, err = past(ctx, cl, types, show)
 	}
 	if errors.Is(err, errEnough) {
 		return nil
@@ -85,7 +85,7 @@ func (c *tailCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return cl.stream(ctx, after, types, show)
+	return stream(ctx, cl, after, types, show)
 }
 
 // from gives the time events must have and the cursor to begin after; "" is
