@@ -35,11 +35,11 @@ func TestGovernor(t *testing.T) {
 						if taken++; taken > bears {
 							g.slow(time.Now())
 							refused++
-							time.Sleep(time.Millisecond)
+							<-time.After(time.Millisecond)
 							continue
 						}
 						sent++
-						time.Sleep(100 * time.Microsecond) // no wire takes more than that
+						<-time.After(100 * time.Microsecond) // no wire takes more than that
 					}
 					return sent, refused
 				}
