@@ -150,6 +150,14 @@ type Previewer interface {
 	Preview(c *message.Content, t *message.TemplateUse, purpose message.Purpose) (Rendering, error)
 }
 
+// A Greeter is a Receiver whose provider asks a callback address whether it is
+// ours before it calls. Greeting gives the query it would send; the right answer
+// is the challenge, as it is. Doctor asks so from outside.
+type Greeter interface {
+	Receiver
+	Greeting(challenge string) url.Values
+}
+
 // A Prober is a Connector that can check its own set-up, for doctor.
 type Prober interface {
 	Probe(ctx context.Context) []Finding
@@ -159,6 +167,7 @@ type Prober interface {
 type Finding struct {
 	Name   string
 	OK     bool
+	Works  bool   // when not OK: it works all the same, but look at it
 	Detail string // what was seen
 	Remedy string // what to do when not OK
 }

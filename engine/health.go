@@ -158,3 +158,12 @@ func (e *Engine) Lanes() []LaneState {
 	}
 	return out
 }
+
+// Opened gives the connector of an account that this node has open; nil when it
+// has none. It is for looking at, as doctor does: sending is the lane's.
+func (e *Engine) Opened(id message.ConnectorID) channel.Connector {
+	if a := e.owner.account(id); a != nil {
+		return a.conn
+	}
+	return nil
+}

@@ -77,20 +77,21 @@ var capabilities = Capabilities()
 // A Connector sends through one SMPP account. It is safe for concurrent use.
 // It can send only while [Connector.Run] runs.
 type Connector struct {
-	s       *settings
-	id      message.ConnectorID
-	log     *slog.Logger
-	now     func() time.Time
-	dial    func(ctx context.Context, network, address string) (net.Conn, error)
-	pace    *governor
-	options gsm.Options
-	ref     atomic.Uint32 // of the last long text
-	hexIDs  atomic.Uint32 // answers whose id can only be hex
-	allIDs  atomic.Uint32 // answers with an id
-	gather  *gatherer
-	unsure  unsure
-	twins   *twins
-	senders []atomic.Pointer[bind] // links that can submit; nil while down
+	s          *settings
+	id         message.ConnectorID
+	log        *slog.Logger
+	now        func() time.Time
+	dial       func(ctx context.Context, network, address string) (net.Conn, error)
+	pace       *governor
+	options    gsm.Options
+	ref        atomic.Uint32 // of the last long text
+	hexIDs     atomic.Uint32 // answers whose id can only be hex
+	allIDs     atomic.Uint32 // answers with an id
+	answerTime atomic.Int64  // mean of answers to submits, in nanoseconds; 0 = none yet
+	gather     *gatherer
+	unsure     unsure
+	twins      *twins
+	senders    []atomic.Pointer[bind] // links that can submit; nil while down
 
 	mu      sync.RWMutex
 	closed  bool

@@ -116,3 +116,13 @@ func (g *governor) set(pace rate.Limit) {
 		g.limiter.SetBurst(burst(pace))
 	}
 }
+
+// slowedTo gives the pace while it is below what is configured; 0 = it is not.
+func (g *governor) slowedTo() float64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.slowed {
+		return 0
+	}
+	return float64(g.limiter.Limit())
+}

@@ -118,6 +118,7 @@ func (c *Connector) keep(ctx context.Context, slot int, mode smpp.Command) {
 
 // serve opens one session and waits for its end.
 func (c *Connector) serve(ctx context.Context, slot int, mode smpp.Command, b *bind) (*message.Fault, time.Duration) {
+	asked := c.now()
 	session, err := smpp.Dial(ctx, c.client(mode, b))
 	if err != nil {
 		fault := bindFault(err)
@@ -128,6 +129,7 @@ func (c *Connector) serve(ctx context.Context, slot int, mode smpp.Command, b *b
 	}
 	b.session = session
 	since := c.now()
+	c.timed(since.Sub(asked) / 2) // the connection, then the bind
 	if b.sends {
 		c.senders[slot].Store(b)
 	}

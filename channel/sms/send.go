@@ -40,6 +40,7 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 		ref = c.unsure.keep(parts[0].Destination.Addr, m.Echo)
 		parts[0].TLVs = append(parts[0].TLVs, smpp.TagUserMessageReference.Uint16(ref))
 	}
+	begun := c.now()
 	a := &attempt{c: c, b: b, echo: m.Echo, waiting: len(parts), done: make(chan struct{}), answers: make([]answer, len(parts))}
 	for i := range parts {
 		if err := b.session.Submit(ctx, &parts[i], a.part(i)); err != nil {
@@ -52,6 +53,7 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 	}
 	select {
 	case <-a.done:
+		c.timed(c.now().Sub(begun))
 	case <-ctx.Done():
 		a.leave(ctx.Err())
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/parley-messaging/parley/app"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/journal"
 )
@@ -137,5 +139,19 @@ func TestWantedTypes(t *testing.T) {
 	}
 	if _, err := wantedTypes([]string{"message.eaten"}); err == nil {
 		t.Error("a type that does not exist is taken")
+	}
+}
+
+func TestSpaceOnDisk(t *testing.T) {
+	for free, want := range map[uint64]app.Grade{100 << 20: app.Broken, 2 << 30: app.Warned, 50 << 30: app.Fine} {
+		k := &checkup{}
+		k.space(free, nil)
+		if f := k.findings[0]; f.Grade != want || f.Grade != app.Fine && f.Remedy == "" {
+			t.Errorf("%d bytes: %+v", free, f)
+		}
+	}
+	k := &checkup{}
+	if k.space(0, errors.New("no")); k.findings[0].Grade != app.Warned {
+		t.Errorf("%+v", k.findings)
 	}
 }
