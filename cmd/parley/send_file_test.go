@@ -38,8 +38,10 @@ func TestRowsOfFiles(t *testing.T) {
 		err        string
 	}{
 		"csv": {
-			"a.csv", "to,name,text\n+33612345678,Ada,\n+33612345679,Bob,\"Own, {{name}}\"\n", sendCmd{Text: "Hello {{name}}"},
-			[]string{"2: +33612345678 Hello Ada", "3: +33612345679 Own, Bob"}, "",
+			"a.csv", "to,name,text\n+33612345678,Ada,\n+33612345679,Bob,\"Own, {{name}}\"\n",
+			sendCmd{Text: "Hello {{name}}"},
+			[]string{"2: +33612345678 Hello Ada", "3: +33612345679 Own, Bob"},
+			"",
 		},
 		"csv of a spreadsheet": {"a.csv", "\ufeffto;name\r\n+33612345678;Ada\r\n", sendCmd{Text: "Hello {{name}}"}, []string{"2: +33612345678 Hello Ada"}, ""},
 		"a contact":            {"a.csv", "to\nct_01\n", sendCmd{Text: "Hi"}, []string{"2: ct_01 Hi"}, ""},
@@ -49,14 +51,17 @@ func TestRowsOfFiles(t *testing.T) {
 		"no heading to":        {"a.csv", "phone,b\n+1,y\n", sendCmd{Text: "Hi"}, nil, "no column named to"},
 		"empty":                {"a.csv", "", sendCmd{Text: "Hi"}, nil, "no heading"},
 		"template": {
-			"a.csv", "to,flight\n+1,AF1\n", sendCmd{Template: "boarding_pass/en", Param: map[string]string{"gate": "B"}},
-			[]string{"2: +1  flight=AF1 gate=B"}, "",
+			"a.csv", "to,flight\n+1,AF1\n",
+			sendCmd{Template: "boarding_pass/en", Param: map[string]string{"gate": "B"}},
+			[]string{"2: +1  flight=AF1 gate=B"},
+			"",
 		},
 		"nothing to say": {"a.csv", "to\n+1\n", sendCmd{}, []string{"2: it says nothing: give a text, a column text, or --template"}, ""},
 		"json lines": {
 			"a.jsonl", "{\"to\":\"+1\",\"parameters\":{\"name\":\"Ada\"}}\n\n{\"to\":{\"contact\":\"ct_1\"},\"content\":{\"text\":\"Own\"}}\n{\"to\":\"+2\",\"nmae\":1}\n[]\n{\"to\":\"+3\",\"parameters\":{\"name\":\"B\"}}",
 			sendCmd{Text: "Hello {{name}}"},
-			[]string{"1: +1 Hello Ada", "3: ct_1 Own", "4: it is not as JSON lines", "5: it is not as JSON lines", "6: +3 Hello B"}, "",
+			[]string{"1: +1 Hello Ada", "3: ct_1 Own", "4: it is not as JSON lines", "5: it is not as JSON lines", "6: +3 Hello B"},
+			"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -196,6 +196,6 @@ func TestDoubtfulRefusal(t *testing.T) {
 	for _, purpose := range []message.Purpose{message.Authentication, message.Utility, message.Service} {
 		s = begin(t, purpose, sms()).attempt()
 		s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", held)
-		s.in(2 * time.Second).send().is(message.Sent, "", sent)
+		s.in(2*time.Second).send().is(message.Sent, "", sent)
 	}
 }
