@@ -210,3 +210,22 @@ func TestPlanOfTheAccountsSettings(t *testing.T) {
 		t.Errorf("three parts where two are allowed: %v", err)
 	}
 }
+
+// One sender of an account is not registered with the SMSC: its messages wait,
+// those of the other go out, and the account is not paused.
+func TestOneSenderUnknown(t *testing.T) {
+	w := newWorld(t)
+	s, err := w.rooms.PutSender(w.ctx, &store.Sender{Workspace: w.ws, Channel: message.SMS, Address: "NoSuch", Display: "NoSuch", Connectors: []message.ConnectorID{w.smpp}, CreatedAt: time.Now()})
+	must(t, err)
+	r := smsTo("+33612345700", message.Utility)
+	r.Route[0].Sender = s.ID
+	bad := w.send(r)
+	w.until(bad.ID, "held", func(d *message.Delivery) bool { return d.Steps[0].State == message.StepHeld && d.Steps[0].Reason == "sender_misconfigured" })
+	good := w.send(smsTo("+33612345701", message.Utility))
+	w.until(good.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+	for _, l := range w.engine.Lanes() {
+		if l.Fault != nil {
+			t.Errorf("an account is paused: %+v", l)
+		}
+	}
+}

@@ -242,3 +242,32 @@ func FuzzDeliver(f *testing.F) {
 		}
 	})
 }
+
+// The priority flag follows the purpose; the validity period is whole seconds,
+// relative while that can say it and absolute beyond.
+func TestPriorityAndValidity(t *testing.T) {
+	c := open(t, config(&smsc{host: "h"}, nil))
+	plain := open(t, config(&smsc{host: "h"}, map[string]any{"priority": "none"}))
+	for purpose, want := range map[message.Purpose]uint8{message.Authentication: 3, message.Service: 2, message.Utility: 1, message.Marketing: 0} {
+		m := outbound("x")
+		m.Purpose, m.Priority = purpose, purpose.Priority()
+		for c, want := range map[*Connector]uint8{c: want, plain: 0} {
+			parts, err := c.encode(m)
+			if err != nil || parts[0].Priority != want {
+				t.Errorf("%s: %d, want %d (%v)", purpose, parts[0].Priority, want, err)
+			}
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "", -time.Second: "", time.Millisecond: "000000000001000R", 90 * time.Second: "000000000130000R",
+		48 * time.Hour: "000002000000000R", 30 * 24 * time.Hour: "000030000000000R", 45 * 24 * time.Hour: "270106120000000+",
+	} {
+		got := validity(d, noon)
+		if got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+		if at, err := smpp.ParseTime(got, noon()); got != "" && (err != nil || at.Sub(noon()).Round(time.Second) != max(d, time.Second).Round(time.Second)) {
+			t.Errorf("%v reads %v, %v", d, at, err)
+		}
+	}
+}

@@ -188,6 +188,11 @@ func (m *mover) fail(w Which, f *message.Fault) {
 		return
 	case message.Misconfigured:
 		a.Outcome = message.NotSent
+		if f.Scope == message.ScopeSender {
+			// Others of this account still work: it is not paused.
+			m.retry(w.Step, m.p.SenderWait, ReasonSender)
+			return
+		}
 		m.m.Pause = f
 		m.again(w.Step, ReasonMisconfigured)
 		return

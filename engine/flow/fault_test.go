@@ -199,3 +199,20 @@ func TestDoubtfulRefusal(t *testing.T) {
 		s.in(2*time.Second).send().is(message.Sent, "", sent)
 	}
 }
+
+// A sender that the provider does not know waits; its account goes on.
+func TestMisconfiguredSender(t *testing.T) {
+	no := &message.Fault{Kind: message.Misconfigured, Scope: message.ScopeSender, Certain: true, Code: "0x0A"}
+	s := begin(t, message.Utility, sms()).attempt()
+	s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", held)
+	if s.last.Pause != nil || !s.d.Due.Equal(s.now.Add(5*time.Minute)) || s.d.Steps[0].Reason != flow.ReasonSender {
+		t.Errorf("%+v, due %v, %s", s.last, s.d.Due, s.d.Steps[0].Reason)
+	}
+	s.in(5 * time.Minute).send().is(message.Sent, "", sent)
+
+	// Where it expires before, the route goes on at once.
+	s = begin(t, message.Utility, sms(), whatsapp(message.Trigger{}))
+	s.d.ExpiresAt = start.Add(time.Minute)
+	s.attempt()
+	s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", failed, queued)
+}
