@@ -193,6 +193,7 @@ func TestBadRequests(t *testing.T) {
 		{"webhook to a file", "POST", "/v1/webhooks", `{"url":"file:///` + canary + `"}`, nil, 422, engine.CodeInvalid, "url"},
 		{"webhook inside", "POST", "/v1/webhooks", `{"url":"https://` + canary + `.internal"}`, nil, 422, codeURL, "url"},
 		{"connector of no kind", "POST", "/v1/connectors", `{"kind":"` + canary + `","name":"x","config":{}}`, nil, 422, engine.CodeInvalid, "kind"},
+		{"sender whose name is too long", "POST", "/v1/senders", `{"channel":"sms","address":"` + canary + `"}`, nil, 422, engine.CodeInvalid, "address"},
 		{"sender of no channel", "POST", "/v1/senders", `{"channel":"` + canary + `","address":"x"}`, nil, 422, engine.CodeNoChannel, "channel"},
 		{"key with an unknown scope", "POST", "/v1/api-keys", `{"name":"x","scopes":["` + canary + `"]}`, nil, 422, engine.CodeInvalid, "scopes"},
 		{"settings with an unknown field", "PUT", "/v1/settings", `{"colour":"` + canary + `"}`, nil, 422, codeUnknown, "colour"},

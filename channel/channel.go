@@ -203,6 +203,9 @@ type Type struct {
 	Check func(config json.RawMessage) error
 	// Open makes a connector. It must not block on the network.
 	Open func(config json.RawMessage, env Env) (Connector, error)
+	// CheckSender says what is wrong with a brand's own address on this channel
+	// and what to do; "" = it can be one. Nil: any can.
+	CheckSender func(address string) (problem, remedy string)
 	// Render shows content as the channel will show it; pure.
 	Render func(c *message.Content, t *message.TemplateUse) (Rendering, error)
 }

@@ -47,6 +47,7 @@ var Type = channel.Type{
 		_, err := parse(config)
 		return err
 	},
+	CheckSender: checkSender,
 	Open: func(config json.RawMessage, env channel.Env) (channel.Connector, error) {
 		return Open(config, env)
 	},

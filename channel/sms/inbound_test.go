@@ -344,3 +344,15 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckSender(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"ACME": true, "36111": true, "12345678": true, "+33699000001": true, "33699000001": true, "Eleven char": true, "A&B 24-7!": true,
+		"": false, "Twelve chars": false, "Café": false, " ACME": false, "1234567890123456": false, "+1234567890123456": false, "😀": false, "a\tb": false,
+	} {
+		problem, remedy := Type.CheckSender(address)
+		if (problem == "") != ok || (remedy == "") != ok {
+			t.Errorf("%q: %q, %q", address, problem, remedy)
+		}
+	}
+}
