@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -151,6 +152,40 @@ func (s *Server) connectors() {
 		})
 	s.brake("pause", "pauseConnector", "Stop a connector account", "Its queue is kept; nothing is sent until it is resumed.", s.o.Engine.PauseConnector)
 	s.brake("resume", "resumeConnector", "Start a connector account again", "Also after it was stopped as misconfigured.", s.o.Engine.ResumeConnector)
+	handle(s, op{
+		method: http.MethodPost, path: "/v1/connectors/{id}/templates", id: "syncTemplates", tag: "Channels", summary: "Read the provider's templates", scope: auth.ConfigWrite,
+		doc: "Reads the templates the provider keeps for the account, for every sender it carries. Do it once after connecting; their news comes by callback afterwards.",
+	}, s.syncTemplates)
+}
+
+// TemplateCount says how many templates a provider keeps.
+type TemplateCount struct {
+	Templates int `json:"templates" doc:"How many were read, counted for each sender."`
+}
+
+func (s *Server) syncTemplates(ctx context.Context, who caller, in *oneConnector) (*TemplateCount, error) {
+	one, err := s.readConnector(ctx, who, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range s.o.Engine.Types() {
+		if t.Kind == one.Kind && t.Caps.Templates.Level != channel.Full {
+			return nil, problem(engine.CodeInvalid, "id", "accounts of this kind keep no templates", "PUT /v1/templates keeps the text of one here")
+		}
+	}
+	n, err := s.o.Engine.SyncTemplates(ctx, who.Workspace, one.ID)
+	var fault *message.Fault
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		p := problem(codeUnavailable, "id", "the account is being opened", "try again after the time in Retry-After")
+		p.retryAfter = 1
+		return nil, p
+	case errors.As(err, &fault):
+		return nil, problem(codeProvider, "", fault.Error(), "parley doctor checks the account and says what to do")
+	case err != nil:
+		return nil, err
+	}
+	return &TemplateCount{n}, nil
 }
 
 func (s *Server) brake(verb, id, summary, doc string, do func(context.Context, message.WorkspaceID, message.ConnectorID) error) {

@@ -39,6 +39,7 @@ const (
 	codeTimeout     = "request_timeout"
 	codeURL         = "url_refused"
 	codeConfig      = "invalid_configuration"
+	codeProvider    = "provider_refused"
 	codeInternal    = "internal"
 )
 
@@ -95,6 +96,7 @@ var catalogue = map[string]entry{
 	codeTimeout:               {408, "The request took too long to arrive"},
 	codeURL:                   {422, "The address is refused"},
 	codeConfig:                {422, "The configuration is not valid"},
+	codeProvider:              {502, "The provider does not do as it was asked"},
 	codeInternal:              {500, "Something went wrong on our side"},
 }
 

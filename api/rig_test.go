@@ -41,6 +41,9 @@ type fakeEngine struct {
 	views    []*engine.View
 	filter   []store.Filter
 	paused   map[message.ConnectorID]bool
+
+	templates int // what SyncTemplates gives
+	synced    error
 }
 
 func (f *fakeEngine) Accept(_ context.Context, _ message.WorkspaceID, r *engine.Request, idem engine.Idempotency) (*engine.Answer, error) {
@@ -118,6 +121,10 @@ func (f *fakeEngine) Types() []channel.Type {
 		return "", ""
 	}
 	return []channel.Type{{CheckSender: short, Channel: message.SMS, Kind: "smpp", Title: "SMS over SMPP", Addressed: []message.Channel{message.Phone}, Receipts: channel.Receipts{Delivered: true, Horizon: 48 * time.Hour}}}
+}
+
+func (f *fakeEngine) SyncTemplates(context.Context, message.WorkspaceID, message.ConnectorID) (int, error) {
+	return f.templates, f.synced
 }
 
 func (f *fakeEngine) PauseConnector(_ context.Context, _ message.WorkspaceID, id message.ConnectorID) error {

@@ -53,6 +53,7 @@ func TestSDKTypes(t *testing.T) {
 		sdk.Change{},
 		sdk.Choice{},
 		sdk.Saving{},
+		sdk.TemplateCount{},
 		sdk.Preview{},
 		sdk.BatchAnswer{},
 		sdk.BatchVerdict{},

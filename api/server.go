@@ -34,6 +34,10 @@ type Engine interface {
 	Types() []channel.Type
 	ResumeConnector(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) error
 	PauseConnector(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) error
+	// SyncTemplates reads the provider's templates and gives how many there are.
+	// It fails with store.ErrNotFound where the account keeps none or is not open
+	// here yet, and with *message.Fault as the provider does.
+	SyncTemplates(ctx context.Context, ws message.WorkspaceID, id message.ConnectorID) (int, error)
 }
 
 // A Privacy office erases people and hands out what is held on them;

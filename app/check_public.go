@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,6 +129,13 @@ func (k *checkup) inventory(name string, cfg *workspace.Config, endpoints []*sto
 			continue
 		}
 		k.warn(area, "template "+t.Name+"/"+t.Language, strings.TrimSpace("is "+string(t.State)+" "+t.Reason), "only approved templates are sent: see the provider's review, and correct it")
+	}
+	for _, s := range cfg.Senders {
+		i := slices.IndexFunc(channels, func(t channel.Type) bool { return t.Channel == s.Channel })
+		if i < 0 || !channels[i].Window || len(s.Connectors) == 0 || slices.ContainsFunc(cfg.Configuration.Templates, func(t *store.Template) bool { return t.Sender == s.ID }) {
+			continue
+		}
+		k.warn(area, "templates of "+string(s.Channel)+" "+s.Address, "none is known: nothing can be sent to who has not just written", "POST /v1/connectors/"+s.Connectors[0].String()+"/templates reads the provider's")
 	}
 	if approved > 0 {
 		k.ok(area, "templates", fmt.Sprintf("%d approved", approved))

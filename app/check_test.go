@@ -16,8 +16,11 @@ import (
 	"time"
 
 	"github.com/parley-messaging/parley/app"
+	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/smsc"
 	"github.com/parley-messaging/parley/sandbox/whatsapp"
+	parley "github.com/parley-messaging/parley/sdk/go"
+	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/workspace"
 )
 
@@ -246,4 +249,50 @@ func TestCheck(t *testing.T) {
 	p.want("bind", app.Broken, "")
 	p.public.Close()
 	p.want("reachable", app.Broken, "refused")
+}
+
+// TestReadTemplates reads a provider's templates as an operator does who has
+// just connected a number, with the SDK.
+func TestReadTemplates(t *testing.T) {
+	p := newPatient(t)
+	cl := parley.New(p.App.URL(), p.Key, parley.WithRetries(0))
+	list, err := cl.Connectors.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		n, err := cl.Connectors.SyncTemplates(t.Context(), c.ID)
+		if c.Kind == "smpp" {
+			if !parley.IsCode(err, "invalid_request") {
+				t.Errorf("of an SMSC: %d, %v", n, err)
+			}
+			continue
+		}
+		if err != nil || n == 0 {
+			t.Errorf("%d templates, %v", n, err)
+		}
+		p.Sandbox.WhatsApp.SetToken("another")
+		if _, err := cl.Connectors.SyncTemplates(t.Context(), c.ID); !parley.IsCode(err, "provider_refused") || strings.Contains(err.Error(), whatsapp.DefaultToken) {
+			t.Errorf("with an old token: %v", err)
+		}
+		p.Sandbox.WhatsApp.SetToken(whatsapp.DefaultToken)
+	}
+	if _, err := cl.Connectors.SyncTemplates(t.Context(), "cn_01jd8x0k3m5q7s9v1x3z5b7d9f"); !parley.IsCode(err, "not_found") {
+		t.Errorf("of nobody: %v", err)
+	}
+	// A sender on WhatsApp without a template is told.
+	cfg, err := p.App.Workspaces.Config(t.Context(), p.Workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var account message.ConnectorID
+	for _, c := range cfg.Connectors {
+		if c.Kind == "whatsapp_cloud" {
+			account = c.ID
+		}
+	}
+	if _, err := p.App.Workspaces.PutSender(t.Context(), &store.Sender{Workspace: p.Workspace, Channel: message.WhatsApp, Address: "999", Connectors: []message.ConnectorID{account}}); err != nil {
+		t.Fatal(err)
+	}
+	p.want("templates of whatsapp 999", app.Warned, "none is known")
 }

@@ -157,6 +157,19 @@ func (s *Connectors) Resume(ctx context.Context, id string) (*Connector, error) 
 	return s.one(ctx, call{method: http.MethodPost, path: connectorPath(id) + "/resume", safe: true})
 }
 
+// SyncTemplates reads the templates the provider keeps for an account, and
+// gives how many there are, counted for each sender it carries.
+func (s *Connectors) SyncTemplates(ctx context.Context, id string) (int, error) {
+	var out TemplateCount
+	err := s.c.do(ctx, call{method: http.MethodPost, path: connectorPath(id) + "/templates", safe: true}, &out)
+	return out.Templates, err
+}
+
+// A TemplateCount says how many templates a provider keeps.
+type TemplateCount struct {
+	Templates int `json:"templates"`
+}
+
 // Delete takes an account away that no sender uses.
 func (s *Connectors) Delete(ctx context.Context, id string) error {
 	return s.c.do(ctx, call{method: http.MethodDelete, path: connectorPath(id)}, nil)

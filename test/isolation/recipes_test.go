@@ -113,6 +113,7 @@ var recipes = map[string]recipe{
 	"updateConnector":  byID(connector, map[string]any{"name": "stolen"}),
 	"deleteConnector":  byID(connector, nil),
 	"pauseConnector":   byID(connector, nil),
+	"syncTemplates":    byID(connector, nil),
 	"resumeConnector":  byID(connector, nil),
 	"listSenders":      ownOnly(nil),
 	"getSender":        byID(sender, nil),
