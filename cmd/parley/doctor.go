@@ -122,6 +122,14 @@ func (c *doctorCmd) check(ctx context.Context, k *checkup) {
 			}
 		}()
 		k.opened(ctx, a)
+		if _, embedded := file(o); running && !embedded {
+			// It has links up: another bind could be one too many.
+			c.askServer(ctx, k)
+			return
+		}
+		for _, f := range a.Check(ctx, k.offline) {
+			k.add(f)
+		}
 	case held(err):
 		k.ok("database", "open", "a running server holds it: it checked durability and schema when it started")
 		c.askServer(ctx, k)
