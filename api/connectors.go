@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/parley-messaging/parley/auth"
@@ -181,7 +182,7 @@ func (s *Server) syncTemplates(ctx context.Context, who caller, in *oneConnector
 		p.retryAfter = 1
 		return nil, p
 	case errors.As(err, &fault):
-		return nil, problem(codeProvider, "", fault.Error(), "parley doctor checks the account and says what to do")
+		return nil, problem(codeProvider, "", strings.TrimSpace(fault.Kind.String()+" "+fault.Code+" "+fault.Title), "parley doctor checks the account and says what to do")
 	case err != nil:
 		return nil, err
 	}
