@@ -45,7 +45,11 @@ func (s *settings) render(c *message.Content, t *message.TemplateUse, purpose me
 		r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "the stop mention is added"})
 	}
 	encoding, parts := s.count(text)
-	if plain, fewer, saves := s.plainer(text); saves && s.wanted(c) {
+	plain, fewer, saves := text, parts, false
+	if encoding == gsm.UCS2 && parts > 1 {
+		plain, fewer, saves = s.plainer(text)
+	}
+	if saves && s.wanted(c) {
 		text, encoding, parts = plain, gsm.GSM7, fewer
 		r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "characters outside the GSM alphabet are replaced by near ones"})
 	} else if saves {
