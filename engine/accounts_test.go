@@ -220,7 +220,9 @@ func TestOneSenderUnknown(t *testing.T) {
 	r := smsTo("+33612345700", message.Utility)
 	r.Route[0].Sender = s.ID
 	bad := w.send(r)
-	w.until(bad.ID, "held", func(d *message.Delivery) bool { return d.Steps[0].State == message.StepHeld && d.Steps[0].Reason == "sender_misconfigured" })
+	w.until(bad.ID, "held", func(d *message.Delivery) bool {
+		return d.Steps[0].State == message.StepHeld && d.Steps[0].Reason == "sender_misconfigured"
+	})
 	good := w.send(smsTo("+33612345701", message.Utility))
 	w.until(good.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
 	for _, l := range w.engine.Lanes() {

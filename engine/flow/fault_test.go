@@ -208,7 +208,7 @@ func TestMisconfiguredSender(t *testing.T) {
 	if s.last.Pause != nil || !s.d.Due.Equal(s.now.Add(5*time.Minute)) || s.d.Steps[0].Reason != flow.ReasonSender {
 		t.Errorf("%+v, due %v, %s", s.last, s.d.Due, s.d.Steps[0].Reason)
 	}
-	s.in(5 * time.Minute).send().is(message.Sent, "", sent)
+	s.in(5*time.Minute).send().is(message.Sent, "", sent)
 
 	// Where it expires before, the route goes on at once.
 	s = begin(t, message.Utility, sms(), whatsapp(message.Trigger{}))
