@@ -12,6 +12,7 @@ import (
 	"github.com/parley-messaging/parley/app"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/journal"
+	parley "github.com/parley-messaging/parley/sdk/go"
 )
 
 func TestSpan(t *testing.T) {
@@ -153,5 +154,22 @@ func TestSpaceOnDisk(t *testing.T) {
 	k := &checkup{}
 	if k.space(0, errors.New("no")); k.findings[0].Grade != app.Warned {
 		t.Errorf("%+v", k.findings)
+	}
+}
+
+// What is no text, and a text with gaps, show as such in tail.
+func TestTailShowsWhatIsNoText(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"channel":"sms","type":"text","content":{"text":"Hi"}}`:                                             "“Hi”",
+		`{"channel":"sms","type":"unsupported","content":{},"raw":{"octets":"00","kind":"mms_notification"}}`: "unsupported mms_notification",
+		`{"channel":"sms","type":"text","content":{"text":"a […] b"},"raw":{"parts":3,"missing_parts":[2]}}`:  "1 part missing  “a […] b”",
+		`{"channel":"whatsapp","type":"media","content":{},"raw":"an odd provider may say anything"}`:         "media",
+		`{"channel":"whatsapp","type":"text","content":{"text":"x"},"raw":{"kind":5}}`:                        "“x”",
+	} {
+		e := &parley.Event{ID: "ev_1", Type: "message.received", Data: json.RawMessage(data)}
+		line := ""
+		if err := tellEvent(e, func(one *logEvent) error { line = one.line(false); return nil }); err != nil || !strings.HasSuffix(line, want) {
+			t.Errorf("%s: %v %q, want %q", data, err, line, want)
+		}
 	}
 }

@@ -41,9 +41,28 @@ type logEvent struct {
 		Content        struct {
 			Text string `json:"text"`
 		} `json:"content"`
+		Raw rawFacts `json:"raw"`
 	} `json:"data"`
 
 	raw []byte // as it is told
+}
+
+// rawFacts is what tail shows of data.raw, whose form is the provider's: what
+// does not fit is left out.
+type rawFacts struct {
+	Kind    string
+	Missing []int
+}
+
+// UnmarshalJSON never fails.
+func (r *rawFacts) UnmarshalJSON(b []byte) error {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(b, &fields) != nil {
+		return nil
+	}
+	_ = json.Unmarshal(fields["kind"], &r.Kind) // or it stays empty
+	_ = json.Unmarshal(fields["missing_parts"], &r.Missing)
+	return nil
 }
 
 // errEnough ends a stream from within.

@@ -164,6 +164,12 @@ func (e *logEvent) line(p palette) string {
 	if d.Charge != nil {
 		add(p.warn(money(d.Charge.Micros, d.Charge.Currency)) + p.dim(" "+d.Charge.By))
 	}
+	if e.Type == event.MessageReceived && d.Type != "text" {
+		add(p.warn(strings.TrimSpace(d.Type + " " + d.Raw.Kind)))
+	}
+	if len(d.Raw.Missing) > 0 {
+		add(p.warn(plural(int64(len(d.Raw.Missing)), "part") + " missing"))
+	}
 	if d.Content.Text != "" {
 		add("“" + shorten(d.Content.Text, 60) + "”")
 	}
