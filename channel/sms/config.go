@@ -71,6 +71,7 @@ type Config struct {
 	// InboundParts is "hold" (default: a part of a long inbound text is answered
 	// once the whole is stored) or "answer" (at once, for SMSCs that send one
 	// message at a time; a crash then loses a text whose parts were not all here).
+	// With "hold" such an SMSC makes several texts that grow of a long one.
 	InboundParts string `json:"inbound_parts"`
 	// Errors maps err values of failed receipts, such as "011", and Statuses
 	// maps command statuses, such as "0x0400", to fault kinds.

@@ -122,6 +122,7 @@ type raw struct {
 	Class   *uint8 `json:"message_class,omitempty"` // 0 = flash
 	Parts   int    `json:"parts,omitempty"`         // of the whole
 	Missing []int  `json:"missing_parts,omitempty"` // that never came
+	Late    bool   `json:"late_parts,omitempty"`    // some of it was told before, with gaps
 }
 
 // gap stands where a part never came.
@@ -129,7 +130,7 @@ const gap = " […] "
 
 // inbound makes the event of one text from its pieces in order; a piece without
 // number marks one that is missing.
-func (c *Connector) inbound(d *smpp.DeliverSM, id string, pieces []piece) *message.Inbound {
+func (c *Connector) inbound(d *smpp.DeliverSM, id string, pieces []piece, late bool) *message.Inbound {
 	in := &message.Inbound{
 		ID: id, From: c.s.person(d.Source), To: c.s.own(d.Destination),
 		At: c.now(), Type: message.InText,
@@ -142,6 +143,9 @@ func (c *Connector) inbound(d *smpp.DeliverSM, id string, pieces []piece) *messa
 				note.Parts = len(pieces)
 			}
 		}
+	}
+	if late {
+		note.Late, note.Parts = true, len(pieces)
 	}
 	text, ok := c.s.join(pieces, len(note.Missing) == 0)
 	if !ok {

@@ -21,12 +21,15 @@ import (
 // here the whole goes to the sink, and all parts are answered when it is
 // stored. Parts wait for the others for parts_wait_seconds, which must be less
 // than the SMSC waits for an answer; then what there is goes to the sink with
-// gaps marked, and a part that comes later does so on its own. Nothing is lost
-// either way.
+// gaps marked. What comes within a minute after that is put together with what
+// was there and goes to the sink again, whole in the end. Nothing is lost either
+// way.
 //
 // An SMSC that sends one message at a time never sends the second part before
-// the first is answered. For it there is "answer": parts are answered at once
-// and wait for minutes, at the price that a crash loses the parts in hand.
+// the first is answered: it makes of a long text several that grow, each after a
+// wait. For it there is "answer": parts are answered at once and wait for
+// minutes, at the price that a crash loses the parts in hand. That an SMSC is
+// such a one is told in the log and to doctor.
 type gatherer struct {
 	c    *Connector
 	sink channel.Sink
@@ -35,6 +38,10 @@ type gatherer struct {
 	stopped bool
 	held    map[gsm.PartKey]*held
 	parts   int // in held
+	// What was handed on with gaps, for late parts; in the order of their times.
+	torn      map[gsm.PartKey]*held
+	tornOrder []*held
+	slow      bool // late parts came right after the others were answered
 	// Parts whose text is stored: an SMSC that missed one of our answers sends
 	// that part again, alone.
 	young, old map[[16]byte]struct{}
@@ -46,6 +53,8 @@ type gatherer struct {
 const (
 	heldAtMost  = 10_000 // texts
 	partsAtMost = 50_000 // parts of all of them: some 25 MB
+	tornAtMost  = 1_000  // texts with gaps that late parts may still join
+	tornFor     = time.Minute
 )
 
 // held is one incomplete text.
@@ -56,6 +65,8 @@ type held struct {
 	marks    [][16]byte
 	requests []*smpp.Request // to answer; none in "answer"
 	timer    *time.Timer
+	given    time.Time // when it was handed on with gaps
+	late     bool      // some of it was, before
 }
 
 // part gives the piece of a number, nil when it is not here.
@@ -78,7 +89,7 @@ func (h *held) whole() []piece {
 }
 
 func newGatherer(c *Connector) *gatherer {
-	return &gatherer{c: c, stopped: true, held: map[gsm.PartKey]*held{}, young: map[[16]byte]struct{}{}, old: map[[16]byte]struct{}{}, turned: c.now()}
+	return &gatherer{c: c, stopped: true, held: map[gsm.PartKey]*held{}, torn: map[gsm.PartKey]*held{}, young: map[[16]byte]struct{}{}, old: map[[16]byte]struct{}{}, turned: c.now()}
 }
 
 func (g *gatherer) start(sink channel.Sink) {
@@ -166,6 +177,7 @@ func (g *gatherer) sort(r *smpp.Request, d *smpp.DeliverSM, p piece) (what fate,
 func (g *gatherer) put(key gsm.PartKey, h *held, r *smpp.Request, d *smpp.DeliverSM, p piece, mark [16]byte) *held {
 	if h == nil {
 		h = &held{key: key, d: d}
+		g.rejoin(h, p)
 		h.timer = time.AfterFunc(g.c.s.partsWait, func() { g.expire(h) })
 		g.held[key] = h
 	}
@@ -191,12 +203,56 @@ func (g *gatherer) drop(h *held) {
 	g.parts -= len(h.pieces)
 }
 
+// rejoin gives a text the parts that were handed on with gaps a moment ago. It
+// wants g.mu.
+func (g *gatherer) rejoin(h *held, p piece) {
+	before := g.torn[h.key]
+	if before == nil || g.c.now().Sub(before.given) > tornFor {
+		return
+	}
+	delete(g.torn, h.key)
+	if before.part(p.number) != nil {
+		return // another text under the same reference
+	}
+	h.pieces, h.marks, h.late = before.pieces, before.marks, true
+	g.parts += len(h.pieces)
+	if !g.slow {
+		g.slow = true
+		g.c.log.Warn("parts of inbound texts come only after the others are answered: set inbound_parts to answer", "connector", g.c.id)
+	}
+}
+
+// remain keeps a text that was handed on with gaps, for late parts. It wants
+// g.mu.
+func (g *gatherer) remain(h *held) {
+	now := g.c.now()
+	for len(g.tornOrder) > 0 && (len(g.tornOrder) >= tornAtMost || now.Sub(g.tornOrder[0].given) > tornFor) {
+		if first := g.tornOrder[0]; g.torn[first.key] == first {
+			delete(g.torn, first.key)
+		}
+		g.tornOrder = g.tornOrder[1:]
+	}
+	kept := &held{key: h.key, pieces: h.pieces, marks: h.marks, given: now}
+	g.torn[h.key] = kept
+	g.tornOrder = append(g.tornOrder, kept)
+}
+
+// sluggish reports whether the SMSC was seen to send one part at a time.
+func (g *gatherer) sluggish() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.slow
+}
+
 // expire hands on what there is of a text whose parts did not all come.
 func (g *gatherer) expire(h *held) {
 	g.mu.Lock()
 	waiting := g.held[h.key] == h
 	if waiting {
 		g.drop(h)
+		if g.c.s.InboundParts == "hold" {
+			g.remain(h)
+		}
 	}
 	g.mu.Unlock()
 	if waiting {
@@ -208,7 +264,7 @@ func (g *gatherer) expire(h *held) {
 // deliver hands a text to the sink and answers its parts when it is stored.
 func (g *gatherer) deliver(h *held) {
 	pieces := h.whole()
-	in := g.c.inbound(h.d, partsID(h.key, pieces), pieces)
+	in := g.c.inbound(h.d, partsID(h.key, pieces), pieces, h.late)
 	g.sink.Events([]message.Event{in}, func(err error) {
 		if err == nil {
 			g.remember(h.marks)

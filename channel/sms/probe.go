@@ -17,7 +17,7 @@ func (c *Connector) Probe(ctx context.Context) []channel.Finding {
 	if !bind.OK {
 		return []channel.Finding{bind, c.probeSecrecy()}
 	}
-	return []channel.Finding{bind, c.probeThroughput(), c.probeSecrecy()}
+	return []channel.Finding{bind, c.probeThroughput(), c.probeParts(), c.probeSecrecy()}
 }
 
 // probeThroughput tells whether the account can reach its configured pace.
@@ -36,6 +36,15 @@ func (c *Connector) probeThroughput() channel.Finding {
 	if answer > 0 && most < c.s.Throughput {
 		f.OK, f.Detail = false, fmt.Sprintf("answers take %s: %d links with a window of %d carry at most %.0f parts a second, not %g", answer.Round(time.Millisecond), c.s.Binds, c.s.Window, most, c.s.Throughput)
 		f.Remedy = "raise window or binds as far as the account sheet allows"
+	}
+	return f
+}
+
+// probeParts tells of an SMSC that sends one message at a time.
+func (c *Connector) probeParts() channel.Finding {
+	f := channel.Finding{Name: "long texts in", OK: !c.gather.sluggish(), Works: true, Detail: "parts are answered as inbound_parts says: " + c.s.InboundParts}
+	if !f.OK {
+		f.Detail, f.Remedy = "the SMSC sends a part only after the one before is answered: long texts come late and in pieces", "set inbound_parts to answer"
 	}
 	return f
 }

@@ -50,7 +50,7 @@ func (c *Connector) take(b *bind, r *smpp.Request) {
 		return
 	}
 	twin := c.twins.find(d, b)
-	in := c.inbound(d, twin.id, []piece{p})
+	in := c.inbound(d, twin.id, []piece{p}, false)
 	c.hand(in, func(err error) {
 		c.twins.settle(twin, err)
 		respond(r, err)

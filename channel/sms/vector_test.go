@@ -196,7 +196,7 @@ func read(tb testing.TB, c *Connector, raw []byte) message.Event {
 		pieces = make([]piece, p.total)
 		pieces[p.number-1] = p
 	}
-	return c.inbound(d, c.twins.find(d, &bind{}).id, pieces)
+	return c.inbound(d, c.twins.find(d, &bind{}).id, pieces, false)
 }
 
 // Whatever an SMSC sends becomes text that stores take, and never a panic.
