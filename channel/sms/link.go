@@ -55,17 +55,20 @@ func (c *Connector) Run(ctx context.Context, sink channel.Sink) error {
 	c.gather.start(sink)
 
 	var links sync.WaitGroup
+	up, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
 	for i := range c.s.Binds {
 		if c.s.Bind == "transceiver" {
-			links.Go(func() { c.keep(ctx, i, smpp.BindTransceiver) })
+			links.Go(func() { c.keep(up, i, smpp.BindTransceiver) })
 			continue
 		}
-		links.Go(func() { c.keep(ctx, i, smpp.BindTransmitter) })
-		links.Go(func() { c.keep(ctx, i, smpp.BindReceiver) })
+		links.Go(func() { c.keep(up, i, smpp.BindTransmitter) })
+		links.Go(func() { c.keep(up, i, smpp.BindReceiver) })
 	}
 	// Held parts go back to the SMSC before the sessions say goodbye.
 	<-ctx.Done()
 	c.gather.stop()
+	hangUp()
 	links.Wait()
 
 	c.health.Lock()
