@@ -172,6 +172,9 @@ func planSteps(plan []engine.PlanStep) []PlanStep {
 			for _, c := range r.Choices {
 				shown.Choices = append(shown.Choices, Choice{c.Key, c.Title, c.Payload})
 			}
+			if r.Saving != nil {
+				shown.Saving = &Saving{r.Saving.Text, r.Saving.Encoding, r.Saving.Segments, r.Saving.Detail}
+			}
 			out[i].Rendered = shown
 		}
 	}

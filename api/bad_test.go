@@ -38,6 +38,16 @@ var wrongs = []wrong{
 	{"too deep", strings.Repeat(`{"content":`, 50) + `1` + strings.Repeat(`}`, 50), 422, codeUnknown, "content.content"},
 	{"unknown field", with(`"priority":"` + canary + `"`), 422, codeUnknown, "priority"},
 	{"another case", with(`"Metadata":{}`), 422, codeUnknown, "Metadata"},
+	{"flash", with(`"flash":{"enabled":true,"text":"` + canary + `"}`), 422, engine.CodeContent, "flash"},
+	{"flash by its class", with(`"route":[{"channel":"sms","content":{"text":"x","message-class":0}}]`), 422, engine.CodeContent, "route[0].content.message-class"},
+	{"flash by its type", with(`"type":"` + canary + `"`), 422, engine.CodeContent, "type"},
+	{"flash again", with(`"flash_message":true`), 422, engine.CodeContent, "flash_message"},
+	{"binary", `{"to":"1","purpose":"utility","content":{"binary":{"hex":"` + canary + `","dataCoding":245}}}`, 422, engine.CodeContent, "content.binary"},
+	{"binary by its header", `{"to":"1","purpose":"utility","content":{"text":"x","udh":"` + canary + `"}}`, 422, engine.CodeContent, "content.udh"},
+	{"binary by its coding", `{"to":"1","purpose":"utility","content":{"text":"x","data_coding":4}}`, 422, engine.CodeContent, "content.data_coding"},
+	{"alphabet", with(`"transliteration":"NON_UNICODE"`), 422, engine.CodeContent, "transliteration"},
+	{"transliterate is a word", `{"to":"1","purpose":"utility","content":{"text":"x","transliterate":"` + canary + `"}}`, 422, codeType, "content.transliterate"},
+	{"media of a binary kind", `{"to":"1","purpose":"utility","content":{"media":[{"type":"binary","url":"https://x"}]}}`, 422, engine.CodeContent, "content.media[0].type"},
 	{"unknown field inside", with(`"route":[{"channel":"sms","next_if":{"not_sent_in":"` + canary + `"}}]`), 422, codeUnknown, "route[0].next_if.not_sent_in"},
 	{"twice", with(`"to":"` + canary + `"`), 422, codeTwice, "to"},
 	{"to is a number", `{"to":33612345678,"purpose":"utility","content":{"text":"x"}}`, 422, codeType, "to"},
@@ -127,6 +137,9 @@ func judge(t *testing.T, r *rig, w *httptest.ResponseRecorder, status int, code,
 	if w.Header().Get("Content-Type") != "application/problem+json" || p.Title == "" || p.Type != "/docs#error-"+code || p.Request == "" || p.Request != w.Header().Get(headerRequest) {
 		t.Errorf("%s %s", w.Header().Get("Content-Type"), w.Body)
 	}
+	if code == engine.CodeContent && p.Remedy == "" {
+		t.Errorf("refused without a remedy: %s", w.Body)
+	}
 	for _, text := range []string{w.Body.String(), fmt.Sprint(w.Header()), r.logged.String()} {
 		if strings.Contains(text, canary) {
 			t.Errorf("the canary sings: %s", text)
@@ -180,6 +193,7 @@ func TestBadRequests(t *testing.T) {
 		{"webhook to a file", "POST", "/v1/webhooks", `{"url":"file:///` + canary + `"}`, nil, 422, engine.CodeInvalid, "url"},
 		{"webhook inside", "POST", "/v1/webhooks", `{"url":"https://` + canary + `.internal"}`, nil, 422, codeURL, "url"},
 		{"connector of no kind", "POST", "/v1/connectors", `{"kind":"` + canary + `","name":"x","config":{}}`, nil, 422, engine.CodeInvalid, "kind"},
+		{"sender whose name is too long", "POST", "/v1/senders", `{"channel":"sms","address":"` + canary + `"}`, nil, 422, engine.CodeInvalid, "address"},
 		{"sender of no channel", "POST", "/v1/senders", `{"channel":"` + canary + `","address":"x"}`, nil, 422, engine.CodeNoChannel, "channel"},
 		{"key with an unknown scope", "POST", "/v1/api-keys", `{"name":"x","scopes":["` + canary + `"]}`, nil, 422, engine.CodeInvalid, "scopes"},
 		{"settings with an unknown field", "PUT", "/v1/settings", `{"colour":"` + canary + `"}`, nil, 422, codeUnknown, "colour"},

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -169,6 +170,14 @@ func (s *Server) syncTemplates() {
 			return nil, err
 		}
 		n, err := s.o.Engine.SyncTemplates(ctx, who.Workspace, id)
+		if errors.Is(err, store.ErrNotFound) {
+			if _, err := s.readConnector(ctx, who, in.ID); err != nil {
+				return nil, err
+			}
+			p := problem(codeUnavailable, "id", "the account is being opened", "try again after the time in Retry-After")
+			p.retryAfter = 1
+			return nil, p
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -61,6 +61,16 @@ type Rendered struct {
 	Segments int             `json:"segments"`
 	Changes  []Change        `json:"changes" doc:"What was adapted or left out."`
 	Choices  []Choice        `json:"choices,omitempty" doc:"Numbered choices whose answer comes back as a payload."`
+	Saving   *Saving         `json:"saving,omitempty" doc:"What content.transliterate would save; left out where it saves nothing."`
+}
+
+// A Saving is the same text in fewer billable parts, for the price of some
+// characters.
+type Saving struct {
+	Text     string `json:"text"`
+	Encoding string `json:"encoding"`
+	Segments int    `json:"segments"`
+	Detail   string `json:"detail" doc:"Which character costs, and how to save."`
 }
 
 // A Change is one adaptation of content to a channel.
@@ -235,7 +245,7 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request, who auth.Pr
 	}
 	var in SendRequest
 	if err := s.send.Decode(body, &in); err != nil {
-		problemOf(err).write(w)
+		asked(err).write(w)
 		return
 	}
 	req, fault := in.request(path{})
@@ -276,7 +286,7 @@ func (s *Server) previewMessage(w http.ResponseWriter, r *http.Request, who auth
 	}
 	var in SendRequest
 	if err := s.send.Decode(body, &in); err != nil {
-		problemOf(err).write(w)
+		asked(err).write(w)
 		return
 	}
 	req, fault := in.request(path{})
@@ -308,7 +318,7 @@ func (s *Server) sendBatch(w http.ResponseWriter, r *http.Request, who auth.Prin
 	}
 	var in BatchRequest
 	if err := s.batch.Decode(body, &in); err != nil {
-		problemOf(err).write(w)
+		asked(err).write(w)
 		return
 	}
 	requests, faults, all := in.requests()

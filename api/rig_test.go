@@ -129,7 +129,13 @@ func (f *fakeEngine) List(_ context.Context, ws message.WorkspaceID, q store.Fil
 }
 
 func (f *fakeEngine) Types() []channel.Type {
-	return []channel.Type{{Channel: message.SMS, Kind: "smpp", Title: "SMS over SMPP", Addressed: []message.Channel{message.Phone}, Receipts: channel.Receipts{Delivered: true, Horizon: 48 * time.Hour}}}
+	short := func(address string) (problem, remedy string) {
+		if len(address) > 15 {
+			return "is too long", "give a short one"
+		}
+		return "", ""
+	}
+	return []channel.Type{{CheckSender: short, Channel: message.SMS, Kind: "smpp", Title: "SMS over SMPP", Addressed: []message.Channel{message.Phone}, Receipts: channel.Receipts{Delivered: true, Horizon: 48 * time.Hour}}}
 }
 
 func (f *fakeEngine) SyncTemplates(_ context.Context, _ message.WorkspaceID, id message.ConnectorID) (int, error) {

@@ -52,6 +52,7 @@ func TestSDKTypes(t *testing.T) {
 		sdk.Rendered{},
 		sdk.Change{},
 		sdk.Choice{},
+		sdk.Saving{},
 		sdk.Preview{},
 		sdk.BatchAnswer{},
 		sdk.BatchVerdict{},

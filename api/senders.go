@@ -108,7 +108,16 @@ func (s *Server) senders() {
 func (s *Server) putSender(ctx context.Context, who caller, id message.SenderID, in SenderRequest) (*Sender, error) {
 	known := false
 	for _, t := range s.o.Engine.Types() {
-		known = known || string(t.Channel) == in.Channel
+		if string(t.Channel) != in.Channel {
+			continue
+		}
+		known = true
+		if t.CheckSender == nil || in.Address == "" {
+			continue
+		}
+		if wrong, remedy := t.CheckSender(in.Address); wrong != "" {
+			return nil, problem(engine.CodeInvalid, "address", wrong, remedy)
+		}
 	}
 	if !known {
 		return nil, problem(engine.CodeNoChannel, "channel", "is not a channel of this installation", "GET /v1/channels lists them")

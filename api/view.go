@@ -109,6 +109,7 @@ type Inbound struct {
 	Name       string           `json:"name,omitempty" doc:"Profile name, when told."`
 	EntryPoint bool             `json:"entry_point,omitempty" doc:"Came from an advertisement."`
 	Referral   json.RawMessage  `json:"referral,omitempty"`
+	Raw        json.RawMessage  `json:"raw,omitempty" doc:"What came and has no field here: the octets of an SMS that is no text, the parts that are missing, a message class, a type of the provider's that is not known."`
 }
 
 func when(t time.Time) *time.Time {
@@ -134,6 +135,9 @@ func view(v *engine.View) *Message {
 			m.Inbound.Name, m.Inbound.EntryPoint = in.Name, in.EntryPoint
 			if json.Valid(in.Referral) {
 				m.Inbound.Referral = in.Referral
+			}
+			if json.Valid(in.Raw) {
+				m.Inbound.Raw = in.Raw
 			}
 			if m.Content == nil && !in.Content.IsZero() {
 				m.Content = &in.Content

@@ -35,6 +35,7 @@ func (a *App) startAdmin() error {
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /audit", a.audit)
+	mux.HandleFunc("GET /check", a.check)
 	mux.HandleFunc("POST /backup", a.backup)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -111,6 +112,13 @@ func (a *App) audit(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"workspaces": rooms}) // the client may be gone
+}
+
+// check looks at what is configured, for doctor.
+func (a *App) check(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	findings := a.Check(r.Context(), r.URL.Query().Get("offline") != "")
+	_ = json.NewEncoder(w).Encode(map[string]any{"findings": findings}) // the client may be gone
 }
 
 // backup writes a copy of the database to a path on this machine.

@@ -80,6 +80,7 @@ func StartDemo(ctx context.Context, o DemoOptions, log *slog.Logger) (started *D
 	if err != nil {
 		return nil, err
 	}
+	sb.WhatsApp.SetStanding(whatsapp.DefaultNumber, whatsapp.Standing{Quality: "GREEN", Throughput: "HIGH", Status: "CONNECTED"})
 	d := &Demo{Sandbox: sb}
 	defer func() {
 		if err != nil {

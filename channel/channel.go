@@ -146,6 +146,21 @@ type RemoteTemplate struct {
 	Components json.RawMessage
 }
 
+// A Previewer is a Connector whose account's settings decide how content is
+// shown and in how many parts: plans, prices and previews come from it. Preview
+// is pure but for the settings; where there is none, Type.Render is used.
+type Previewer interface {
+	Preview(c *message.Content, t *message.TemplateUse, purpose message.Purpose) (Rendering, error)
+}
+
+// A Greeter is a Receiver whose provider asks a callback address whether it is
+// ours before it calls. Greeting gives the query it would send; the right answer
+// is the challenge, as it is. Doctor asks so from outside.
+type Greeter interface {
+	Receiver
+	Greeting(challenge string) url.Values
+}
+
 // A Prober is a Connector that can check its own set-up, for doctor.
 type Prober interface {
 	Probe(ctx context.Context) []Finding
@@ -155,6 +170,7 @@ type Prober interface {
 type Finding struct {
 	Name   string
 	OK     bool
+	Works  bool   // when not OK: it works all the same, but look at it
 	Detail string // what was seen
 	Remedy string // what to do when not OK
 }
@@ -190,6 +206,9 @@ type Type struct {
 	Check func(config json.RawMessage) error
 	// Open makes a connector. It must not block on the network.
 	Open func(config json.RawMessage, env Env) (Connector, error)
+	// CheckSender says what is wrong with a brand's own address on this channel
+	// and what to do; "" = it can be one. Nil: any can.
+	CheckSender func(address string) (problem, remedy string)
 	// Render shows content as the channel will show it; pure.
 	Render func(c *message.Content, t *message.TemplateUse) (Rendering, error)
 }
@@ -230,6 +249,16 @@ type Rendering struct {
 	Segments int             // billable parts; 1 where the channel has none
 	Changes  []Change        // what was adapted or dropped
 	Choices  []Choice        // numbered choices whose answer comes back as a payload
+	Saving   *Saving         // what Content.Transliterate would save; nil = nothing
+}
+
+// A Saving is the same text in fewer billable parts, for the price of some
+// characters. It is offered, never taken unasked.
+type Saving struct {
+	Text     string `json:"text"`
+	Encoding string `json:"encoding"`
+	Segments int    `json:"segments"`
+	Detail   string `json:"detail"` // why, and how to take it
 }
 
 // A Change is one adaptation, told in previews and warnings.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,5 +159,75 @@ func TestCancel(t *testing.T) {
 	w.sandbox.Advance(2 * time.Hour)
 	if v, err = w.engine.View(w.ctx, w.ws, a.ID); err != nil || v.Delivery.State != message.Cancelled {
 		t.Errorf("a cancelled message went on: %v %v", v.Delivery.State, err)
+	}
+}
+
+// A plan counts and prices the parts as the account sends them: with its stop
+// mention, its way to save parts and its most parts.
+func TestPlanOfTheAccountsSettings(t *testing.T) {
+	w := newWorld(t)
+	w.smppAccount(w.smpp, "settings", map[string]any{"stop_mention": "STOP 38123", "max_parts": 2})
+	preview := func(r *engine.Request) (*engine.Preview, error) { return w.engine.Preview(w.ctx, w.ws, r) }
+	r := smsTo("+33612345700", message.Marketing)
+	r.Content.Text = strings.Repeat("a", 155)
+	w.eventually("the mention makes a second part", func() bool {
+		p, err := preview(r)
+		return err == nil && p.Plan[0].Segments == 2 && strings.HasSuffix(p.Plan[0].Rendered.Text, "\nSTOP 38123")
+	})
+	r.Purpose = message.Utility
+	p, err := preview(r)
+	must(t, err)
+	one := p.Expected.Micros
+	if p.Plan[0].Segments != 1 || one == 0 {
+		t.Errorf("without a mention: %d parts, %d", p.Plan[0].Segments, one)
+	}
+
+	r.Content.Text = "Dobrý den, Vaše zásilka je připravena k vyzvednutí na pobočce. Děkujeme, že nakupujete u nás."
+	p, err = preview(r)
+	must(t, err)
+	s := p.Plan[0].Rendered.Saving
+	if p.Plan[0].Segments != 2 || p.Plan[0].Encoding != "ucs2" || s == nil || s.Segments != 1 || p.Expected.Micros != 2*one {
+		t.Fatalf("%d parts %s, %d; saving %+v", p.Plan[0].Segments, p.Plan[0].Encoding, p.Expected.Micros, s)
+	}
+	if len(p.Warnings) != 1 || p.Warnings[0].Code != "fewer_parts_possible" {
+		t.Errorf("warnings %+v", p.Warnings)
+	}
+	yes := true
+	r.Content.Transliterate = &yes
+	a := w.send(r)
+	if a.Plan[0].Segments != 1 || a.Plan[0].Encoding != "gsm7" {
+		t.Errorf("asked for: %+v", a.Plan[0])
+	}
+	w.links()
+	w.until(a.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+	if texts := w.sandbox.Handsets.Inbox("33612345700"); len(texts) != 1 || texts[0].Text != s.Text {
+		t.Errorf("the phone shows %+v, want %q", texts, s.Text)
+	}
+
+	r.Content.Text = strings.Repeat("long ", 70)
+	var refusal *engine.Refusal
+	if _, err := preview(r); !errors.As(err, &refusal) || refusal.Code != engine.CodeTooLong || refusal.Field != "route[0].content.text" {
+		t.Errorf("three parts where two are allowed: %v", err)
+	}
+}
+
+// One sender of an account is not registered with the SMSC: its messages wait,
+// those of the other go out, and the account is not paused.
+func TestOneSenderUnknown(t *testing.T) {
+	w := newWorld(t)
+	s, err := w.rooms.PutSender(w.ctx, &store.Sender{Workspace: w.ws, Channel: message.SMS, Address: "NoSuch", Display: "NoSuch", Connectors: []message.ConnectorID{w.smpp}, CreatedAt: time.Now()})
+	must(t, err)
+	r := smsTo("+33612345700", message.Utility)
+	r.Route[0].Sender = s.ID
+	bad := w.send(r)
+	w.until(bad.ID, "held", func(d *message.Delivery) bool {
+		return d.Steps[0].State == message.StepHeld && d.Steps[0].Reason == "sender_misconfigured"
+	})
+	good := w.send(smsTo("+33612345701", message.Utility))
+	w.until(good.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+	for _, l := range w.engine.Lanes() {
+		if l.Fault != nil {
+			t.Errorf("an account is paused: %+v", l)
+		}
 	}
 }

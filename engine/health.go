@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
@@ -157,4 +158,38 @@ func (e *Engine) Lanes() []LaneState {
 		}
 	}
 	return out
+}
+
+// Opened gives the connector of an account that this node has open; nil when it
+// has none. It is for looking at, as doctor does: sending is the lane's.
+func (e *Engine) Opened(id message.ConnectorID) channel.Connector {
+	if a := e.owner.account(id); a != nil {
+		return a.conn
+	}
+	return nil
+}
+
+// widened makes a fault of a sender one of its account where the account
+// carries no other: then there is nothing that could go on.
+func (e *Engine) widened(a *account, f *message.Fault) *message.Fault {
+	if f == nil || f.Kind != message.Misconfigured || f.Scope != message.ScopeSender {
+		return f
+	}
+	cfg, err := e.o.Workspaces.Config(e.ctx, a.ws)
+	if err != nil {
+		return f
+	}
+	carried := 0
+	for _, s := range cfg.Senders {
+		if slices.Contains(s.Connectors, a.id) {
+			carried++
+		}
+	}
+	if carried > 1 {
+		e.log.Error("the provider does not take a sender: its messages wait", "connector", a.id, "code", f.Code, "title", f.Title)
+		return f
+	}
+	wide := *f
+	wide.Scope = message.ScopeConnector
+	return &wide
 }

@@ -91,6 +91,37 @@ func TestMarketingIsNeverSentTwice(t *testing.T) {
 	}
 }
 
+// An SMSC that takes a text and answers with a system error: other purposes are
+// tried again, marketing is not, and its receipt settles it.
+func TestRefusedAfterItWasTaken(t *testing.T) {
+	w := newWorld(t)
+	to := strings.TrimPrefix(magic("12"), "+")
+	a := w.send(smsTo("+"+to, message.Marketing))
+	v := w.until(a.ID, "delivered by its receipt", func(d *message.Delivery) bool { return d.State.Ended() })
+	if d := v.Delivery; d.State != message.Delivered || len(d.Steps[0].Attempts) != 1 || !d.Steps[0].Attempts[0].Inferred {
+		t.Errorf("ended %v (%s) after %d attempts", d.State, d.Reason, len(d.Steps[0].Attempts))
+	}
+	if n := len(w.sandbox.Handsets.Inbox(to)); n != 1 {
+		t.Errorf("the phone shows %d texts, want 1", n)
+	}
+	// Refused for good with the same word: nothing is tried again or elsewhere.
+	r := smsTo(magic("27"), message.Marketing)
+	r.Route = append(r.Route, engine.RouteStep{Channel: message.WhatsApp})
+	r.Template = &message.TemplateUse{Name: "hello_world", Language: "en_US"}
+	a = w.send(r)
+	w.until(a.ID, "unknown", func(d *message.Delivery) bool { return d.Steps[0].State == message.StepUnknown })
+	w.sandbox.Advance(25 * time.Hour)
+	v = w.until(a.ID, "given up", func(d *message.Delivery) bool { return d.State.Ended() })
+	if d := v.Delivery; d.State != message.Failed || d.Reason != "outcome_unknown" || len(d.Steps[0].Attempts) != 1 || len(d.Steps[1].Attempts) != 0 {
+		t.Errorf("ended %v (%s), %d and %d attempts", d.State, d.Reason, len(d.Steps[0].Attempts), len(d.Steps[1].Attempts))
+	}
+	a = w.send(smsTo(magic("11"), message.Utility))
+	v = w.until(a.ID, "tried again", func(d *message.Delivery) bool { return d.State.Ended() })
+	if d := v.Delivery; d.State != message.Delivered || len(d.Steps[0].Attempts) != 2 {
+		t.Errorf("utility ended %v (%s) after %d attempts", d.State, d.Reason, len(d.Steps[0].Attempts))
+	}
+}
+
 func TestMisconfiguredKeepsTheQueue(t *testing.T) {
 	w := newWorld(t)
 	w.sandbox.WhatsApp.SetToken("another token")

@@ -338,19 +338,6 @@ func (e *Engine) channelNames() string {
 	return strings.Join(names, ", ")
 }
 
-func (e *Engine) warn(p *prepared, i int) {
-	pl := &p.planned[i]
-	if pl.LateRisk && pl.Step.State == message.StepPending {
-		p.warnings = append(p.warnings, Warning{Code: "late_delivery_possible", Step: i, Detail: "the provider may deliver after the next step went out: both may be charged"})
-	}
-	if pl.Step.State == message.StepPending && pl.Price.Amount.Currency == "" {
-		p.warnings = append(p.warnings, Warning{Code: "price_unknown", Step: i, Detail: "no rate is known for this step: a price limit cannot be held against it"})
-	}
-	for _, c := range p.renderings[i].Changes {
-		p.warnings = append(p.warnings, Warning{Code: "content_" + string(c.Level), Step: i, Detail: c.Field + ": " + c.Detail})
-	}
-}
-
 // refused turns "no step possible" into words.
 func refused(p *route.Planned, i int) *Refusal {
 	r := &Refusal{Field: fmt.Sprintf("route[%d]", i), Detail: string(p.Step.Channel) + ": " + p.Decision.Reason}

@@ -103,7 +103,9 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 					}
 				}
 			}
-			t.moved(flow.Receipt(&e.policy, d, w, part, r, t.now))
+			r := *r
+			r.Fault = e.widened(a, r.Fault)
+			t.moved(flow.Receipt(&e.policy, d, w, part, &r, t.now))
 			t.after(func() { crashpoint.At(crashpoint.Receipt); done(nil) })
 		},
 		gone: func() { done(nil) },

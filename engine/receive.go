@@ -248,6 +248,9 @@ func (e *Engine) receivedEvents(rec *store.Reception, p *contact.Person, a *acco
 	if in.Name != "" {
 		personal["name"] = in.Name
 	}
+	if json.Valid(in.Raw) {
+		personal["raw"] = json.RawMessage(in.Raw)
+	}
 	if plain, err := json.Marshal(personal); err == nil {
 		if ev.Sealed, err = p.SealEvent(ev.ID, plain); err != nil {
 			ev.Sealed = nil

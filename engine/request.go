@@ -81,6 +81,23 @@ type Warning struct {
 	Detail string
 }
 
+// warn tells what a planned step will not be as the client may think.
+func (e *Engine) warn(p *prepared, i int) {
+	pl := &p.planned[i]
+	if pl.LateRisk && pl.Step.State == message.StepPending {
+		p.warnings = append(p.warnings, Warning{Code: "late_delivery_possible", Step: i, Detail: "the provider may deliver after the next step went out: both may be charged"})
+	}
+	if pl.Step.State == message.StepPending && pl.Price.Amount.Currency == "" {
+		p.warnings = append(p.warnings, Warning{Code: "price_unknown", Step: i, Detail: "no rate is known for this step: a price limit cannot be held against it"})
+	}
+	if s := p.renderings[i].Saving; s != nil {
+		p.warnings = append(p.warnings, Warning{Code: "fewer_parts_possible", Step: i, Detail: s.Detail})
+	}
+	for _, c := range p.renderings[i].Changes {
+		p.warnings = append(p.warnings, Warning{Code: "content_" + string(c.Level), Step: i, Detail: c.Field + ": " + c.Detail})
+	}
+}
+
 // A Preview is an Answer that sends nothing, with what it would cost.
 type Preview struct {
 	Answer

@@ -124,6 +124,7 @@ func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc m
 			e.log.Warn("unmapped provider code", "connector", l.acc.id, "code", f.Code)
 		}
 	}
+	f = e.widened(l.acc, f)
 	// The refs are known in memory before the receipt can be looked for: told
 	// after this, it is joined in the same write.
 	parts := e.parts(l.acc, p, j.id, acc.Parts)

@@ -65,7 +65,7 @@ func (e *Engine) templates(p *prepared, r *Request, c *route.Candidate, typ *cha
 	if c.FreeForm && (c.Mapped || use == nil) {
 		t = nil
 	}
-	out, err := typ.Render(e.linked(e.ctx, p.ws, message.MessageID{}, content), t)
+	out, err := e.rendering(c.Connector, typ, e.linked(e.ctx, p.ws, message.MessageID{}, content), t, r.Purpose)
 	if err != nil {
 		return out, contentRefusal(err, field)
 	}
@@ -79,6 +79,17 @@ func (e *Engine) templates(p *prepared, r *Request, c *route.Candidate, typ *cha
 		}
 	}
 	return out, nil
+}
+
+// rendering shows content as an account will, by its own settings where it has
+// some; one that is not open here is taken to be as its type.
+func (e *Engine) rendering(id message.ConnectorID, typ *channel.Type, c *message.Content, t *message.TemplateUse, purpose message.Purpose) (channel.Rendering, error) {
+	if a := e.owner.account(id); a != nil {
+		if own, ok := a.conn.(channel.Previewer); ok {
+			return own.Preview(c, t, purpose)
+		}
+	}
+	return typ.Render(c, t)
 }
 
 // plain gives a template's text, filled, wherever it is registered; "" when it

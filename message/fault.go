@@ -78,6 +78,7 @@ type Fault struct {
 	Kind       FaultKind
 	Scope      Scope
 	Certain    bool          // true: surely nothing was sent; false: the outcome is unknown
+	Doubtful   bool          `json:",omitempty"` // Certain, by words that some providers also say after taking the message: marketing is not repeated on them
 	RetryAfter time.Duration // provider's wish; 0 = none
 	Code       string        // the provider's own code
 	Title      string        // the provider's own short title; never personal

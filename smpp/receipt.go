@@ -196,8 +196,10 @@ func (r Receipt) AppendText(dst []byte) []byte {
 
 // Receipt reads the receipt a deliver_sm carries, and reports whether it is
 // one: by esm_class, and for SMSCs that forget that, by the TLV
-// receipted_message_id. TLVs win over text. An intermediate notification is a
-// receipt whose state is not final.
+// receipted_message_id beside a state: alone it may be a text of a person that
+// the SMSC numbers. TLVs win over text. An intermediate notification is a
+// receipt whose state is not final, whatever it says (3.4 section 5.2.17): see
+// [ESMIntermediate].
 func (m *DeliverSM) Receipt() (Receipt, bool) {
 	return receiptOf(m.ESMClass, m.DataCoding, m.Text(), m.TLVs)
 }
@@ -215,6 +217,11 @@ func receiptOf(class, coding uint8, text []byte, tlvs TLVs) (Receipt, bool) {
 		return Receipt{}, false
 	}
 	r, ok := ParseReceipt(plain(text, coding))
+	if kind != ESMReceipt && kind != ESMIntermediate {
+		if _, said := tlvs.Uint(TagMessageState); !said && r.State == StateUnset {
+			return Receipt{}, false
+		}
+	}
 	if named && id != "" {
 		r.ID, ok = id, true
 	}

@@ -105,6 +105,18 @@ func TestReceiptElsewhere(t *testing.T) {
 			t.Errorf("%s: %+v %v", name, r, ok)
 		}
 	}
+	for name, m := range map[string]*DeliverSM{
+		"a text with a number":        {ShortMessage: []byte("Yes please"), TLVs: TLVs{TagReceiptedMessageID.CString("9")}},
+		"a text that names a message": {ShortMessage: []byte("id:9 is mine"), TLVs: TLVs{TagReceiptedMessageID.CString("9")}},
+	} {
+		if r, ok := m.Receipt(); ok {
+			t.Errorf("%s: taken for a receipt: %+v", name, r)
+		}
+	}
+	only := &DeliverSM{TLVs: TLVs{TagReceiptedMessageID.CString("9"), TagMessageState.Uint8(2)}}
+	if r, ok := only.Receipt(); !ok || r.State != StateDelivered {
+		t.Errorf("no bit, no text: %+v %v", r, ok)
+	}
 	m := &DataSM{ESMClass: ESMReceipt, TLVs: TLVs{TagMessagePayload.Octets([]byte(text)), TagMessageState.Uint8(5)}}
 	if r, ok := m.Receipt(); !ok || r.State != StateUndeliverable {
 		t.Errorf("%+v %v", r, ok)

@@ -20,6 +20,20 @@ const (
 // shortCode is the most digits of a sender that is no full number.
 const shortCode = 8
 
+// checkSender holds an address against the three kinds there are: a number, a
+// short code, a name.
+func checkSender(address string) (problem, remedy string) {
+	var s settings
+	digits := strings.TrimPrefix(address, "+")
+	if _, err := s.sender(address); err == nil && strings.TrimSpace(address) == address {
+		return "", ""
+	}
+	if numeric(digits) {
+		return "is no number and no short code: it has more than 15 digits", "give a number with its country code, or a short code of at most eight digits"
+	}
+	return "is longer than 11 characters, or not plain ASCII, or has spaces around it", "give a name of at most 11 plain characters, a number, or a short code"
+}
+
 // sender gives the source address of a submit, its kinds taken from its shape:
 // a name, a short code, or a number.
 func (s *settings) sender(address string) (smpp.Address, error) {

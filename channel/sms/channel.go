@@ -24,8 +24,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/smpp/gsm"
@@ -49,6 +47,7 @@ var Type = channel.Type{
 		_, err := parse(config)
 		return err
 	},
+	CheckSender: checkSender,
 	Open: func(config json.RawMessage, env channel.Env) (channel.Connector, error) {
 		return Open(config, env)
 	},
@@ -79,20 +78,21 @@ var capabilities = Capabilities()
 // A Connector sends through one SMPP account. It is safe for concurrent use.
 // It can send only while [Connector.Run] runs.
 type Connector struct {
-	s       *settings
-	id      message.ConnectorID
-	log     *slog.Logger
-	now     func() time.Time
-	dial    func(ctx context.Context, network, address string) (net.Conn, error)
-	pace    *rate.Limiter // nil = no limit
-	options gsm.Options
-	ref     atomic.Uint32 // of the last long text
-	hexIDs  atomic.Uint32 // answers whose id can only be hex
-	allIDs  atomic.Uint32 // answers with an id
-	gather  *gatherer
-	unsure  unsure
-	twins   *twins
-	senders []atomic.Pointer[bind] // links that can submit; nil while down
+	s          *settings
+	id         message.ConnectorID
+	log        *slog.Logger
+	now        func() time.Time
+	dial       func(ctx context.Context, network, address string) (net.Conn, error)
+	pace       *governor
+	options    gsm.Options
+	ref        atomic.Uint32 // of the last long text
+	hexIDs     atomic.Uint32 // answers whose id can only be hex
+	allIDs     atomic.Uint32 // answers with an id
+	answerTime atomic.Int64  // mean of answers to submits, in nanoseconds; 0 = none yet
+	gather     *gatherer
+	unsure     unsure
+	twins      *twins
+	senders    []atomic.Pointer[bind] // links that can submit; nil while down
 
 	mu      sync.RWMutex
 	closed  bool
@@ -120,9 +120,7 @@ func Open(config json.RawMessage, env channel.Env) (*Connector, error) {
 		s: s, id: env.ID, log: log, now: env.Now, dial: env.Dial,
 		senders: make([]atomic.Pointer[bind], s.Binds), options: s.split(),
 	}
-	if s.Throughput > 0 {
-		c.pace = rate.NewLimiter(rate.Limit(s.Throughput), max(1, int(s.Throughput/10)))
-	}
+	c.pace = newGovernor(s.Throughput)
 	// Two runs must not give neighbouring texts the same reference.
 	c.ref.Store(rand.Uint32())
 	c.twins = newTwins(env.Now)
@@ -181,4 +179,5 @@ var (
 	_ channel.Limiter   = (*Connector)(nil)
 	_ channel.Receipter = (*Connector)(nil)
 	_ channel.Prober    = (*Connector)(nil)
+	_ channel.Previewer = (*Connector)(nil)
 )

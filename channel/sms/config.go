@@ -43,7 +43,8 @@ type Config struct {
 	// in 3GPP 23.038 (1 Turkish, 2 Spanish, 3 Portuguese …).
 	Tables []int `json:"national_tables"`
 	// Transliterate replaces characters that would make a text UCS-2 by near
-	// ones of the GSM alphabet where each has one.
+	// ones of the GSM alphabet where each has one and the text takes fewer parts
+	// so. A message may say otherwise (content.transliterate).
 	Transliterate bool `json:"transliterate"`
 	// Long says how long texts go: "udh8" (default), "udh16", "sar" or "payload".
 	Long string `json:"long"`
@@ -70,6 +71,7 @@ type Config struct {
 	// InboundParts is "hold" (default: a part of a long inbound text is answered
 	// once the whole is stored) or "answer" (at once, for SMSCs that send one
 	// message at a time; a crash then loses a text whose parts were not all here).
+	// With "hold" such an SMSC makes several texts that grow of a long one.
 	InboundParts string `json:"inbound_parts"`
 	// Errors maps err values of failed receipts, such as "011", and Statuses
 	// maps command statuses, such as "0x0400", to fault kinds.

@@ -54,10 +54,8 @@ func (s *settings) text(m *message.Outbound) (string, error) {
 		return "", &message.Fault{Kind: message.Refused, Certain: true, Code: "empty", Title: "there is no text to send; SMS carries nothing else"}
 	}
 	text += s.mention(text, m.Purpose)
-	if s.Transliterate {
-		if plain, offered := gsm.Transliterate(text); offered {
-			text = plain
-		}
+	if s.wanted(content) {
+		text, _, _ = s.plainer(text)
 	}
 	return text, nil
 }

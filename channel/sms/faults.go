@@ -45,9 +45,25 @@ func scopeOf(kind message.FaultKind) message.Scope {
 	return message.ScopeMessage
 }
 
+// doubtful lists the statuses that do not surely mean "not taken". The standard
+// says that every status but 0 refuses, and the others name what is wrong with
+// the request, the account or the pace, so that nothing was queued. These name
+// nothing: SMSCs also say them when they took the text and then stumbled, or
+// when the network behind them was slow. Collected in November 2026; the
+// account's own table (statuses) overrules it. See
+// docs/decisions/2026-11-26-doubtful-refusals.md.
+var doubtful = map[smpp.Status]string{
+	smpp.StatusSystemError:       "any trouble, also after queueing (SMPP 3.4 section 5.1.3: \"System Error\")",
+	smpp.StatusSubmitFailed:      "receipts of texts refused with it were seen (github kneodev/ksmppd, issue 111, 2018)",
+	smpp.StatusTemporaryAppError: "an application behind the SMSC, which may have it",
+	smpp.StatusDeliveryFailure:   "of a delivery tried at once: the phone may have it",
+	smpp.StatusUnknownError:      "the SMSC itself does not know",
+}
+
 // statusFault says what a command_status in the answer to a submit means
-// (SMPP 3.4 section 5.1.3). The SMSC did not take the message, so it is
-// certain. vendor is the account's own table and goes first.
+// (SMPP 3.4 section 5.1.3). The SMSC says that it did not take the message, so
+// it is certain, if doubtful for some. vendor is the account's own table and
+// goes first: what it names is not doubted.
 func statusFault(status smpp.Status, vendor map[uint32]message.FaultKind) *message.Fault {
 	f := &message.Fault{Certain: true, Code: fmt.Sprintf("0x%08X", uint32(status))}
 	info, known := status.Info()
@@ -61,10 +77,11 @@ func statusFault(status smpp.Status, vendor map[uint32]message.FaultKind) *messa
 		}
 		return f
 	}
+	_, f.Doubtful = doubtful[status]
 	switch {
 	case !known:
 		// Vendor statuses are used for anything; a retry is capped by the engine.
-		f.Kind, f.Unmapped = message.Transient, true
+		f.Kind, f.Unmapped, f.Doubtful = message.Transient, true, true
 	case info.Action == smpp.ActionThrottle:
 		f.Kind, f.Scope, f.RetryAfter = message.Throttled, message.ScopeConnector, throttlePause
 	case info.Action == smpp.ActionRebind:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -120,12 +121,53 @@ func TestPartNeverComes(t *testing.T) {
 	if diff := cmp.Diff(`{"parts":4,"missing_parts":[2,3]}`, string(in.Raw)); diff != "" {
 		t.Error(diff)
 	}
-	late := offer(t, srv, parts[1])
-	if in := await(t, s.events).(*message.Inbound); string(in.Raw) != `{"parts":4,"missing_parts":[1,3,4]}` {
-		t.Errorf("%s", in.Raw)
+	// What comes after all is told again with what was there, whole in the end.
+	for i, want := range map[int]string{1: `{"parts":4,"missing_parts":[3],"late_parts":true}`} {
+		late := offer(t, srv, parts[i])
+		if in := await(t, s.events).(*message.Inbound); string(in.Raw) != want {
+			t.Errorf("%s", in.Raw)
+		}
+		if status := await(t, late); status != smpp.StatusOK {
+			t.Errorf("answered %v", status)
+		}
 	}
-	if status := await(t, late); status != smpp.StatusOK {
+	rest := offer(t, srv, parts[2])
+	if in := await(t, s.events).(*message.Inbound); in.Content.Text != words(80) || string(in.Raw) != `{"parts":4,"late_parts":true}` {
+		t.Errorf("%q %s", in.Content.Text, in.Raw)
+	}
+	if status := await(t, rest); status != smpp.StatusOK {
 		t.Errorf("answered %v", status)
+	}
+}
+
+// An SMSC that sends one message at a time: a long text comes in pieces that
+// grow, nothing is lost, and doctor says what to set.
+func TestOnePartAtATime(t *testing.T) {
+	srv := serve(t, smpp.ServerConfig{})
+	c := open(t, config(srv, map[string]any{"parts_wait_seconds": 0.02}))
+	s := run(t, c, 1)
+	if f := c.probeParts(); !f.OK {
+		t.Errorf("%+v", f)
+	}
+	text := words(60)
+	var in *message.Inbound
+	for _, p := range long(t, text, 8, gsm.UDH8) {
+		if status := deliver(t, srv, p); status != smpp.StatusOK {
+			t.Errorf("answered %v", status)
+		}
+		in = await(t, s.events).(*message.Inbound)
+	}
+	if in.Content.Text != text {
+		t.Errorf("in the end it reads %q", in.Content.Text)
+	}
+	if f := c.probeParts(); f.OK || !f.Works || f.Remedy == "" {
+		t.Errorf("%+v", f)
+	}
+	// Another text under the same reference is not mixed with the first.
+	other := long(t, "other "+text, 8, gsm.UDH8)
+	deliver(t, srv, other[0])
+	if in := await(t, s.events).(*message.Inbound); !strings.HasPrefix(in.Content.Text, "other ") || strings.Contains(string(in.Raw), "late") {
+		t.Errorf("%q %s", in.Content.Text, in.Raw)
 	}
 }
 
@@ -219,7 +261,7 @@ func TestWhatIsNoText(t *testing.T) {
 		ShortMessage: []byte{6, gsm.ElementPort16, 4, 0x0B, 0x84, 0, 0, 1, 2, 3},
 	})
 	in := await(t, s.events).(*message.Inbound)
-	if in.Type != message.InUnsupported || in.Content.Text != "" || string(in.Raw) != `{"data_coding":0,"octets":"010203"}` {
+	if in.Type != message.InUnsupported || in.Content.Text != "" || string(in.Raw) != `{"data_coding":0,"octets":"010203","header":"0605040b840000","kind":"wap_push","port":2948}` {
 		t.Errorf("%+v %s", in, in.Raw)
 	}
 	if !json.Valid(in.Raw) {
@@ -264,7 +306,7 @@ func TestReceiptFaults(t *testing.T) {
 		{smpp.Receipt{State: smpp.StateAccepted}, message.ReceiptSent, nil},
 		{smpp.Receipt{State: smpp.StateDelivered, Err: "000"}, message.ReceiptDelivered, nil},
 		{smpp.Receipt{State: smpp.StateUnknown}, message.ReceiptUnknown, nil},
-		{smpp.Receipt{State: smpp.StateUnset, Stat: "ODD"}, message.ReceiptUnknown, nil},
+		{smpp.Receipt{State: smpp.StateUnset, Stat: "ODD"}, message.ReceiptSent, nil},
 		{smpp.Receipt{State: smpp.StateExpired, Err: "000"}, message.ReceiptExpired, &message.Fault{Kind: message.Refused, Certain: true, Code: "EXPIRED", Title: "expired"}},
 		{smpp.Receipt{State: smpp.StateDeleted}, message.ReceiptFailed, &message.Fault{Kind: message.Refused, Certain: true, Code: "DELETED", Title: "deleted"}},
 		{smpp.Receipt{State: smpp.StateUndeliverable, Err: "11"}, message.ReceiptFailed, &message.Fault{Kind: message.Unreachable, Scope: message.ScopeRecipient, Certain: true, Code: "UNDELIV/11", Title: "undeliv"}},
@@ -341,6 +383,18 @@ func TestAddresses(t *testing.T) {
 		got, err := s.sender(address)
 		if got != want || (err == nil) != (want.Addr != "") {
 			t.Errorf("%q: %+v, %v", address, got, err)
+		}
+	}
+}
+
+func TestCheckSender(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"ACME": true, "36111": true, "12345678": true, "+33699000001": true, "33699000001": true, "Eleven char": true, "A&B 24-7!": true,
+		"": false, "Twelve chars": false, "Café": false, " ACME": false, "1234567890123456": false, "+1234567890123456": false, "😀": false, "a\tb": false,
+	} {
+		problem, remedy := Type.CheckSender(address)
+		if (problem == "") != ok || (remedy == "") != ok {
+			t.Errorf("%q: %q, %q", address, problem, remedy)
 		}
 	}
 }

@@ -55,17 +55,20 @@ func (c *Connector) Run(ctx context.Context, sink channel.Sink) error {
 	c.gather.start(sink)
 
 	var links sync.WaitGroup
+	up, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
 	for i := range c.s.Binds {
 		if c.s.Bind == "transceiver" {
-			links.Go(func() { c.keep(ctx, i, smpp.BindTransceiver) })
+			links.Go(func() { c.keep(up, i, smpp.BindTransceiver) })
 			continue
 		}
-		links.Go(func() { c.keep(ctx, i, smpp.BindTransmitter) })
-		links.Go(func() { c.keep(ctx, i, smpp.BindReceiver) })
+		links.Go(func() { c.keep(up, i, smpp.BindTransmitter) })
+		links.Go(func() { c.keep(up, i, smpp.BindReceiver) })
 	}
 	// Held parts go back to the SMSC before the sessions say goodbye.
 	<-ctx.Done()
 	c.gather.stop()
+	hangUp()
 	links.Wait()
 
 	c.health.Lock()
@@ -118,6 +121,7 @@ func (c *Connector) keep(ctx context.Context, slot int, mode smpp.Command) {
 
 // serve opens one session and waits for its end.
 func (c *Connector) serve(ctx context.Context, slot int, mode smpp.Command, b *bind) (*message.Fault, time.Duration) {
+	asked := c.now()
 	session, err := smpp.Dial(ctx, c.client(mode, b))
 	if err != nil {
 		fault := bindFault(err)
@@ -128,6 +132,7 @@ func (c *Connector) serve(ctx context.Context, slot int, mode smpp.Command, b *b
 	}
 	b.session = session
 	since := c.now()
+	c.timed(since.Sub(asked) / 2) // the connection, then the bind
 	if b.sends {
 		c.senders[slot].Store(b)
 	}

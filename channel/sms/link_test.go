@@ -21,13 +21,13 @@ import (
 )
 
 func TestStatusFaults(t *testing.T) {
-	vendor := map[uint32]message.FaultKind{0x0400: message.Throttled, 0x0401: message.Unreachable}
+	vendor := map[uint32]message.FaultKind{0x0400: message.Throttled, 0x0401: message.Unreachable, 0xFF: message.Transient}
 	for status, want := range map[smpp.Status]message.Fault{
 		smpp.StatusThrottled:          {Kind: message.Throttled, Scope: message.ScopeConnector, RetryAfter: time.Second},
 		smpp.StatusQueueFull:          {Kind: message.Throttled, Scope: message.ScopeConnector, RetryAfter: time.Second},
-		smpp.StatusSystemError:        {Kind: message.Transient},
-		smpp.StatusSubmitFailed:       {Kind: message.Transient},
-		smpp.StatusTemporaryAppError:  {Kind: message.Transient},
+		smpp.StatusSystemError:        {Kind: message.Transient, Doubtful: true},
+		smpp.StatusSubmitFailed:       {Kind: message.Transient, Doubtful: true},
+		smpp.StatusTemporaryAppError:  {Kind: message.Transient, Doubtful: true},
 		smpp.StatusInvalidBindState:   {Kind: message.Transient, Scope: message.ScopeConnector},
 		smpp.StatusInvalidDestination: {Kind: message.Unreachable, Scope: message.ScopeRecipient},
 		smpp.StatusInvalidSource:      {Kind: message.Misconfigured, Scope: message.ScopeSender},
@@ -36,7 +36,8 @@ func TestStatusFaults(t *testing.T) {
 		smpp.StatusInvalidESMClass:    {Kind: message.Refused},
 		0x0400:                        {Kind: message.Throttled, Scope: message.ScopeConnector, RetryAfter: time.Second},
 		0x0401:                        {Kind: message.Unreachable, Scope: message.ScopeRecipient},
-		0x0402:                        {Kind: message.Transient, Unmapped: true},
+		smpp.StatusUnknownError:       {Kind: message.Transient}, // the account knows better
+		0x0402:                        {Kind: message.Transient, Unmapped: true, Doubtful: true},
 	} {
 		want.Certain = true
 		got := statusFault(status, vendor)
@@ -47,6 +48,8 @@ func TestStatusFaults(t *testing.T) {
 	for _, info := range smpp.Statuses() {
 		if f := statusFault(info.Status, nil); info.Status != smpp.StatusOK && (f.Kind == message.NoFault || f.Unmapped || !f.Certain) {
 			t.Errorf("%s: %+v", info.Name, f)
+		} else if wanted := info.Action == smpp.ActionRetry && info.Status != smpp.StatusServiceTypeUnavailable; f.Doubtful != wanted {
+			t.Errorf("%s: doubtful %v", info.Name, f.Doubtful)
 		}
 	}
 }

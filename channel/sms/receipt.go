@@ -14,10 +14,13 @@ import (
 // left out: they are local times of a zone that is not told.
 func (c *Connector) receipt(d *smpp.DeliverSM, r *smpp.Receipt) *message.Receipt {
 	e := &message.Receipt{
-		Status: receiptStatus(r.State),
+		Status: receiptStatus(r.State, d.ESMClass),
 		To:     c.s.person(d.Source),
 		From:   c.s.own(d.Destination),
 		Text:   clean(r.Text),
+	}
+	if r.State == smpp.StateUnset {
+		c.log.Warn("unmapped state in a receipt", "connector", c.id, "code", word(r.Stat))
 	}
 	e.ID, e.Alt = c.spellings(clean(r.ID))
 	if ref, ok := d.TLVs.Uint(smpp.TagUserMessageReference); ok && c.s.Reference {
@@ -29,19 +32,25 @@ func (c *Connector) receipt(d *smpp.DeliverSM, r *smpp.Receipt) *message.Receipt
 	return e
 }
 
-// receiptStatus reads message_state (SMPP 3.4 section 5.2.28).
-func receiptStatus(state smpp.MessageState) message.ReceiptStatus {
-	switch state {
-	case smpp.StateEnroute, smpp.StateAccepted, smpp.StateScheduled:
-		return message.ReceiptSent
-	case smpp.StateDelivered:
+// receiptStatus reads message_state (SMPP 3.4 section 5.2.28). An intermediate
+// notification tells of one try: nothing bad in it is final. Neither is a word
+// that nobody knows: silence until the horizon would say as much.
+func receiptStatus(state smpp.MessageState, class uint8) message.ReceiptStatus {
+	if state == smpp.StateDelivered {
 		return message.ReceiptDelivered
+	}
+	if class&smpp.ESMTypeMask == smpp.ESMIntermediate {
+		return message.ReceiptSent
+	}
+	switch state {
 	case smpp.StateExpired:
 		return message.ReceiptExpired
 	case smpp.StateUndeliverable, smpp.StateRejected, smpp.StateDeleted, smpp.StateSkipped:
 		return message.ReceiptFailed
+	case smpp.StateUnknown:
+		return message.ReceiptUnknown
 	}
-	return message.ReceiptUnknown
+	return message.ReceiptSent // scheduled, enroute, accepted, none that is known
 }
 
 // receiptFault says why a message did not arrive. It is certain: the SMSC has

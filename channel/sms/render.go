@@ -17,13 +17,13 @@ func errTemplate(title string) error {
 
 // Render shows content as phones will show it, with the number of parts of an
 // account that changes nothing. It is pure. See [Connector.Preview] for one
-// account's own settings.
+// account's own settings, which plans are made with.
 func Render(c *message.Content, t *message.TemplateUse) (channel.Rendering, error) {
 	var plain settings
 	return plain.render(c, t, "")
 }
 
-// Preview is [Render] with the account's settings: transliteration, national
+// Preview implements channel.Previewer: it is [Render] with the account's settings: transliteration, national
 // tables, the way long texts go, and the stop mention of marketing.
 func (c *Connector) Preview(content *message.Content, t *message.TemplateUse, purpose message.Purpose) (channel.Rendering, error) {
 	return c.s.render(content, t, purpose)
@@ -44,18 +44,18 @@ func (s *settings) render(c *message.Content, t *message.TemplateUse, purpose me
 		text += mention
 		r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "the stop mention is added"})
 	}
-	options := s.options(text, s.split())
-	encoding, parts, _ := gsm.CountWith(text, options)
-	if plain, offered := gsm.Transliterate(text); offered && encoding == gsm.UCS2 {
-		_, fewer, _ := gsm.CountWith(plain, s.options(plain, s.split()))
-		if s.Transliterate {
-			text, encoding, parts = plain, gsm.GSM7, fewer
-			r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "characters outside the GSM alphabet are replaced by near ones"})
-		} else if fewer < parts {
-			r.Changes = append(r.Changes, channel.Change{
-				Field: "text", Level: channel.Full,
-				Detail: fmt.Sprintf("%q makes the text UCS-2 with %d parts; with near characters of the GSM alphabet it would be %d", foreign(text), parts, fewer),
-			})
+	encoding, parts := s.count(text)
+	plain, fewer, saves := text, parts, false
+	if encoding == gsm.UCS2 && parts > 1 {
+		plain, fewer, saves = s.plainer(text)
+	}
+	if saves && s.wanted(c) {
+		text, encoding, parts = plain, gsm.GSM7, fewer
+		r.Changes = append(r.Changes, channel.Change{Field: "text", Level: channel.Partial, Detail: "characters outside the GSM alphabet are replaced by near ones"})
+	} else if saves {
+		r.Saving = &channel.Saving{
+			Text: plain, Encoding: gsm.GSM7.String(), Segments: fewer,
+			Detail: fmt.Sprintf("%q makes the text UCS-2 with %d parts; with near characters of the GSM alphabet it would be %d: set content.transliterate", foreign(text), parts, fewer),
 		}
 	}
 	if limit := s.Parts; limit > 0 && parts > limit {
@@ -64,6 +64,38 @@ func (s *settings) render(c *message.Content, t *message.TemplateUse, purpose me
 	r.Content.Text, r.Text = text, text
 	r.Encoding, r.Segments = encoding.String(), parts
 	return r, nil
+}
+
+// count says how the account writes a text and in how many parts.
+func (s *settings) count(text string) (gsm.Encoding, int) {
+	encoding, parts, _ := gsm.CountWith(text, s.options(text, s.split()))
+	return encoding, parts
+}
+
+// wanted reports whether characters are to be replaced where that saves parts:
+// the message's word, else the account's.
+func (s *settings) wanted(c *message.Content) bool {
+	if c.Transliterate != nil {
+		return *c.Transliterate
+	}
+	return s.Transliterate
+}
+
+// plainer gives a text with near characters of the GSM alphabet, and its parts,
+// where it takes fewer parts so; else the text as it is.
+func (s *settings) plainer(text string) (plain string, parts int, saves bool) {
+	encoding, before := s.count(text)
+	if encoding != gsm.UCS2 {
+		return text, before, false
+	}
+	plain, ok := gsm.Plain(text)
+	if !ok {
+		return text, before, false
+	}
+	if encoding, parts = s.count(plain); encoding != gsm.GSM7 || parts >= before {
+		return text, before, false
+	}
+	return plain, parts, true
 }
 
 // foreign gives the first character that is not of the GSM alphabet.

@@ -40,6 +40,7 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 		ref = c.unsure.keep(parts[0].Destination.Addr, m.Echo)
 		parts[0].TLVs = append(parts[0].TLVs, smpp.TagUserMessageReference.Uint16(ref))
 	}
+	begun := c.now()
 	a := &attempt{c: c, b: b, echo: m.Echo, waiting: len(parts), done: make(chan struct{}), answers: make([]answer, len(parts))}
 	for i := range parts {
 		if err := b.session.Submit(ctx, &parts[i], a.part(i)); err != nil {
@@ -52,6 +53,7 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 	}
 	select {
 	case <-a.done:
+		c.timed(c.now().Sub(begun))
 	case <-ctx.Done():
 		a.leave(ctx.Err())
 	}
@@ -62,20 +64,23 @@ func (c *Connector) Send(ctx context.Context, m *message.Outbound) (message.Acce
 	return accepted, err
 }
 
-// wait keeps parts to the throughput of the account.
+// wait keeps parts to the pace of the account.
 func (c *Connector) wait(ctx context.Context, parts int) error {
-	if c.pace == nil {
+	err := c.pace.wait(ctx, parts, c.now())
+	if err == nil {
 		return nil
 	}
-	for range parts {
-		if err := c.pace.Wait(ctx); err != nil {
-			if ended := ctx.Err(); ended != nil {
-				return sendFault(&smpp.UnansweredError{Cause: ended})
-			}
-			return &message.Fault{Kind: message.Throttled, Scope: message.ScopeConnector, Certain: true, Code: "pace", Title: "no room in the throughput of the account", Cause: err}
-		}
+	if ended := ctx.Err(); ended != nil {
+		return sendFault(&smpp.UnansweredError{Cause: ended})
 	}
-	return nil
+	return &message.Fault{Kind: message.Throttled, Scope: message.ScopeConnector, Certain: true, Code: "pace", Title: "no room in the throughput of the account", Cause: err}
+}
+
+// tooFast slows the account down: the SMSC said so.
+func (c *Connector) tooFast() {
+	if pace := c.pace.slow(c.now()); pace > 0 {
+		c.log.Info("slowed down", "connector", c.id, "parts_per_second", pace)
+	}
 }
 
 // An answer is what is known about one part.
@@ -141,9 +146,12 @@ func (a *attempt) leave(cause error) {
 func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 	var accepted message.Accepted
 	var fault *message.Fault
-	taken, unknown := 0, false
+	taken, unknown, doubtful := 0, false, false
 	for i := range a.answers {
 		one := &a.answers[i]
+		if state, said := one.r.TLVs.Uint(smpp.TagCongestionState); said && state >= congested {
+			a.c.tooFast()
+		}
 		var f *message.Fault
 		switch {
 		case one.err != nil:
@@ -154,6 +162,9 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 			f = statusFault(one.r.Status, a.c.s.statuses)
 			if info, ok := one.r.Status.Info(); ok && info.Action == smpp.ActionRebind {
 				a.c.retire(a.b)
+			}
+			if f.Kind == message.Throttled {
+				a.c.tooFast()
 			}
 			if f.Unmapped {
 				a.c.log.Warn("unmapped status", "connector", a.c.id, "code", f.Code)
@@ -166,7 +177,7 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 			}
 			continue
 		}
-		unknown = unknown || !f.Certain
+		unknown, doubtful = unknown || !f.Certain, doubtful || f.Doubtful
 		if fault == nil {
 			fault = f
 		}
@@ -174,9 +185,8 @@ func (a *attempt) result(parts []smpp.SubmitSM) (message.Accepted, error) {
 	if fault == nil {
 		return accepted, nil
 	}
-	if taken > 0 || unknown {
-		fault.Certain = false
-	}
+	fault.Certain = taken == 0 && !unknown
+	fault.Doubtful = doubtful && fault.Certain
 	if taken > 0 {
 		fault.Title = "only some parts were taken: " + fault.Title
 	}

@@ -35,9 +35,11 @@ func (c *Connector) take(b *bind, r *smpp.Request) {
 		c.hand(c.receipt(d, &receipt), func(err error) { respond(r, err) })
 		return
 	}
-	if kind := d.ESMClass & smpp.ESMTypeMask; kind != 0 {
-		// An acknowledgement or a receipt that says nothing: there is nothing
-		// to keep, and refusing would bring it again for days.
+	kind := d.ESMClass & smpp.ESMTypeMask
+	if receipt := kind == smpp.ESMReceipt || kind == smpp.ESMIntermediate; receipt || kind != 0 && len(d.Text()) == 0 {
+		// A receipt that says nothing, or an acknowledgement without a word of
+		// the person's: there is nothing to keep, and refusing would bring it
+		// again for days.
 		c.log.Warn("deliver_sm of no use", "connector", c.id, "esm_class", d.ESMClass)
 		_ = r.Accept("")
 		return
@@ -48,7 +50,7 @@ func (c *Connector) take(b *bind, r *smpp.Request) {
 		return
 	}
 	twin := c.twins.find(d, b)
-	in := c.inbound(d, twin.id, []piece{p})
+	in := c.inbound(d, twin.id, []piece{p}, false)
 	c.hand(in, func(err error) {
 		c.twins.settle(twin, err)
 		respond(r, err)

@@ -131,6 +131,9 @@ func outboundVector(t *testing.T, a *txtar.Archive) string {
 		for _, change := range r.Changes {
 			fmt.Fprintf(&b, "change %s %s: %s\n", change.Field, change.Level, change.Detail)
 		}
+		if s := r.Saving; s != nil {
+			fmt.Fprintf(&b, "saving %s %d %q: %s\n", s.Encoding, s.Segments, s.Text, s.Detail)
+		}
 	}
 	parts, err := c.encode(in.outbound())
 	if err != nil {
@@ -193,7 +196,7 @@ func read(tb testing.TB, c *Connector, raw []byte) message.Event {
 		pieces = make([]piece, p.total)
 		pieces[p.number-1] = p
 	}
-	return c.inbound(d, c.twins.find(d, &bind{}).id, pieces)
+	return c.inbound(d, c.twins.find(d, &bind{}).id, pieces, false)
 }
 
 // Whatever an SMSC sends becomes text that stores take, and never a panic.
@@ -238,4 +241,33 @@ func FuzzDeliver(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The priority flag follows the purpose; the validity period is whole seconds,
+// relative while that can say it and absolute beyond.
+func TestPriorityAndValidity(t *testing.T) {
+	c := open(t, config(&smsc{host: "h"}, nil))
+	plain := open(t, config(&smsc{host: "h"}, map[string]any{"priority": "none"}))
+	for purpose, want := range map[message.Purpose]uint8{message.Authentication: 3, message.Service: 2, message.Utility: 1, message.Marketing: 0} {
+		m := outbound("x")
+		m.Purpose, m.Priority = purpose, purpose.Priority()
+		for c, want := range map[*Connector]uint8{c: want, plain: 0} {
+			parts, err := c.encode(m)
+			if err != nil || parts[0].Priority != want {
+				t.Errorf("%s: %d, want %d (%v)", purpose, parts[0].Priority, want, err)
+			}
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "", -time.Second: "", time.Millisecond: "000000000001000R", 90 * time.Second: "000000000130000R",
+		48 * time.Hour: "000002000000000R", 30 * 24 * time.Hour: "000030000000000R", 45 * 24 * time.Hour: "270106120000000+",
+	} {
+		got := validity(d, noon)
+		if got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+		if at, err := smpp.ParseTime(got, noon()); got != "" && (err != nil || at.Sub(noon()).Round(time.Second) != max(d, time.Second).Round(time.Second)) {
+			t.Errorf("%v reads %v, %v", d, at, err)
+		}
+	}
 }

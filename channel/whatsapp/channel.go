@@ -267,6 +267,7 @@ var (
 	_ channel.Fetcher        = (*Connector)(nil)
 	_ channel.Uploader       = (*Connector)(nil)
 	_ channel.TemplateLister = (*Connector)(nil)
+	_ channel.Greeter        = (*Connector)(nil)
 	_ channel.Prober         = (*Connector)(nil)
 	_ channel.Limiter        = (*Connector)(nil)
 )

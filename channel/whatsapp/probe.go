@@ -3,7 +3,9 @@ package whatsapp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/parley-messaging/parley/channel"
@@ -22,6 +24,12 @@ func (w *Connector) Probe(ctx context.Context) []channel.Finding {
 		})
 	}
 	return append(findings, w.probeSubscription(ctx))
+}
+
+// Greeting implements channel.Greeter (Graph API webhooks, "verification
+// requests", November 2026).
+func (w *Connector) Greeting(challenge string) url.Values {
+	return url.Values{"hub.mode": {"subscribe"}, "hub.verify_token": {w.config.VerifyToken.Reveal()}, "hub.challenge": {challenge}}
 }
 
 // phone is what GET /{number} tells.
@@ -63,11 +71,30 @@ func (w *Connector) probeNumber(ctx context.Context) []channel.Finding {
 		number.OK, number.Detail = false, "platform "+enum(p.platform)
 		number.Remedy = "register the number for Cloud API (POST /{number}/register)"
 	}
-	quality := channel.Finding{Name: "quality", OK: p.quality != "RED", Detail: enum(p.quality)}
+	quality := channel.Finding{Name: "quality", OK: p.quality != "RED" && p.quality != "YELLOW", Works: true, Detail: enum(p.quality)}
 	if !quality.OK {
 		quality.Remedy = "people block or report these messages: send less marketing until the rating recovers"
 	}
-	return append(findings, number, quality)
+	return append(findings, number, quality, w.probeThroughput(p.throughput))
+}
+
+// probeThroughput holds what is configured against the number's level:
+// STANDARD is 80 messages a second, HIGH 1,000 (Cloud API overview, November
+// 2026).
+func (w *Connector) probeThroughput(level string) channel.Finding {
+	allowed := map[string]float64{"STANDARD": 80, "HIGH": 1000}[level]
+	wanted := w.config.Throughput
+	if wanted == 0 {
+		wanted = 80
+	}
+	f := channel.Finding{Name: "throughput", OK: allowed == 0 || wanted <= allowed, Works: true, Detail: fmt.Sprintf("%g messages a second, level %s", wanted, enum(level))}
+	if !f.OK {
+		f.Detail += fmt.Sprintf(" allows %g", allowed)
+		f.Remedy = "set throughput to what the level allows: above it Meta refuses with 130429"
+	} else if allowed > wanted {
+		f.Detail += fmt.Sprintf(" allows %g", allowed)
+	}
+	return f
 }
 
 // enum keeps a constant of the provider's and nothing else.

@@ -40,7 +40,7 @@ func (c *auditCmd) Run(ctx context.Context) (err error) {
 		out.Workspaces, err = app.AuditAll(ctx, a.Store)
 	case held(err), errors.Is(err, errNoDatabase):
 		first := err
-		err = c.client().call(ctx, "GET", "/audit", nil, &out)
+		err = c.inner().call(ctx, "GET", "/audit", nil, &out)
 		if errors.As(err, new(*unreachableError)) {
 			if held(first) {
 				return fmt.Errorf("a running server holds the database, and %w (see its --admin-listen)", err)

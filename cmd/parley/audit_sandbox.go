@@ -3,15 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/parley-messaging/parley/app"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/journal"
+	parley "github.com/parley-messaging/parley/sdk/go"
 	"github.com/parley-messaging/parley/store"
 )
 
@@ -61,7 +59,7 @@ func (c *auditCmd) compare(ctx context.Context, a *app.App) (*sandboxAudit, erro
 	if err != nil {
 		return nil, err
 	}
-	entries, lost, err := readJournal(ctx, &client{base: strings.TrimSuffix(c.Sandbox, "/"), http: &http.Client{}})
+	entries, lost, err := readJournal(ctx, innerOf(c.Sandbox))
 	if err != nil {
 		return nil, fmt.Errorf("the sandbox's journal: %w", err)
 	}
@@ -166,7 +164,7 @@ func confront(list []told, entries []journal.Entry, lost uint64, whole bool) *sa
 	return out
 }
 
-func readJournal(ctx context.Context, cl *client) (all []journal.Entry, lost uint64, err error) {
+func readJournal(ctx context.Context, cl *inner) (all []journal.Entry, lost uint64, err error) {
 	bar := progress(-1, "reading the sandbox's journal")
 	defer func() { _ = bar.Finish() }()
 	for after := uint64(0); ; {
@@ -228,54 +226,29 @@ func toldByStore(ctx context.Context, a *app.App) (out []told, err error) {
 	return out, nil
 }
 
-func toldByAPI(ctx context.Context, cl *client) (out []told, err error) {
+func toldByAPI(ctx context.Context, cl *parley.Client) (out []told, err error) {
 	bar := progress(-1, "reading messages")
 	defer func() { _ = bar.Finish() }()
-	after := ""
-	for {
-		var page struct {
-			Data []struct {
-				ID        string    `json:"id"`
-				Purpose   string    `json:"purpose"`
-				State     string    `json:"state"`
-				CreatedAt time.Time `json:"created_at"`
-				Erased    bool      `json:"erased"`
-				Steps     []struct {
-					Channel  string `json:"channel"`
-					State    string `json:"state"`
-					Attempts []struct {
-						Outcome string `json:"outcome"`
-						Parts   []struct {
-							ProviderID string `json:"provider_id"`
-						} `json:"parts"`
-					} `json:"attempts"`
-				} `json:"steps"`
-			} `json:"data"`
-			Next string `json:"next"`
-		}
-		if err := cl.call(ctx, "GET", "/v1/messages?direction=outbound&limit=200&after="+url.QueryEscape(after), nil, &page); err != nil {
+	all := parley.ListMessages{Direction: "outbound", ListOptions: parley.ListOptions{Limit: 200}}
+	for d, err := range cl.Messages.All(ctx, all) {
+		if err != nil {
 			return nil, err
 		}
-		for _, d := range page.Data {
-			m := told{id: d.ID, purpose: d.Purpose, state: d.State, at: d.CreatedAt, erased: d.Erased}
-			for _, s := range d.Steps {
-				step := toldStep{channel: s.Channel, state: s.State}
-				for _, at := range s.Attempts {
-					if len(at.Parts) == 0 && at.Outcome != message.Rejected.String() && at.Outcome != message.NotSent.String() {
-						step.blind++
-					}
-					for _, part := range at.Parts {
-						step.refs = append(step.refs, part.ProviderID)
-					}
+		m := told{id: d.ID, purpose: string(d.Purpose), state: d.State, at: d.CreatedAt, erased: d.Erased}
+		for _, s := range d.Steps {
+			step := toldStep{channel: string(s.Channel), state: s.State}
+			for _, at := range s.Attempts {
+				if len(at.Parts) == 0 && at.Outcome != message.Rejected.String() && at.Outcome != message.NotSent.String() {
+					step.blind++
 				}
-				m.steps = append(m.steps, step)
+				for _, part := range at.Parts {
+					step.refs = append(step.refs, part.ProviderID)
+				}
 			}
-			out = append(out, m)
+			m.steps = append(m.steps, step)
 		}
-		_ = bar.Add(len(page.Data)) // a bar that cannot be drawn is no loss
-		if page.Next == "" || len(page.Data) == 0 {
-			return out, nil
-		}
-		after = page.Next
+		out = append(out, m)
+		_ = bar.Add(1) // a bar that cannot be drawn is no loss
 	}
+	return out, nil
 }

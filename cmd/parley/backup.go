@@ -38,7 +38,7 @@ func (c *backupCmd) Run(ctx context.Context) error {
 	s, err := sqlite.Open(ctx, path, sqlite.Options{Now: time.Now})
 	switch {
 	case held(err):
-		err = c.client().call(ctx, "POST", "/backup?path="+url.QueryEscape(to), nil, nil)
+		err = c.inner().call(ctx, "POST", "/backup?path="+url.QueryEscape(to), nil, nil)
 		if err != nil {
 			err = fmt.Errorf("a server holds the database and its admin address %s was asked: %w", c.Admin, err)
 		}

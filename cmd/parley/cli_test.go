@@ -1,13 +1,18 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/parley-messaging/parley/app"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/journal"
+	parley "github.com/parley-messaging/parley/sdk/go"
 )
 
 func TestSpan(t *testing.T) {
@@ -59,7 +64,8 @@ func TestMoney(t *testing.T) {
 }
 
 func TestSendRequest(t *testing.T) {
-	c := sendCmd{To: "+33612345678", Text: "Hi", Purpose: "utility", Template: "boarding_pass/en", Param: map[string]string{"flight": "AF1"}, MaxPrice: "0.15,eur", Reply: []string{"Yes=y", "No"}}
+	no := false
+	c := sendCmd{To: "+33612345678", Text: "Hi", Purpose: "utility", Template: "boarding_pass/en", Param: map[string]string{"flight": "AF1"}, MaxPrice: "0.15,eur", Reply: []string{"Yes=y", "No"}, Plain: &no}
 	for _, step := range []string{"whatsapp:60s", "sms"} {
 		var r routeStep
 		if err := r.UnmarshalText([]byte(step)); err != nil {
@@ -67,25 +73,28 @@ func TestSendRequest(t *testing.T) {
 		}
 		c.Route = append(c.Route, r)
 	}
-	got, err := c.request()
+	r, err := c.request()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{
-		"to": "+33612345678", "purpose": "utility",
-		"content":   map[string]any{"text": "Hi", "actions": []map[string]string{{"type": "reply", "title": "Yes", "payload": "y"}, {"type": "reply", "title": "No", "payload": "No"}}},
-		"template":  map[string]any{"name": "boarding_pass", "language": "en", "parameters": map[string]string{"flight": "AF1"}},
-		"route":     []map[string]any{{"channel": "whatsapp", "next_if": map[string]string{"not_delivered_in": "1m0s"}}, {"channel": "sms"}},
-		"max_price": map[string]string{"amount": "0.15", "currency": "EUR"},
+	got, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, got); d != "" {
+	want := `{"to":{"phone":"+33612345678"},"purpose":"utility",` +
+		`"content":{"text":"Hi","actions":[{"type":"reply","title":"Yes","payload":"y"},{"type":"reply","title":"No","payload":"No"}],"transliterate":false},` +
+		`"template":{"name":"boarding_pass","language":"en","parameters":{"flight":"AF1"}},` +
+		`"route":[{"channel":"whatsapp","next_if":{"not_delivered_in":"1m0s"}},{"channel":"sms"}],` +
+		`"max_price":{"amount":"0.15","currency":"EUR"}}`
+	if d := cmp.Diff(want, string(got)); d != "" {
 		t.Error(d)
 	}
 	for name, bad := range map[string]sendCmd{
-		"nothing": {To: "+1"}, "template without language": {To: "+1", Template: "x"}, "parameters of nothing": {To: "+1", Text: "x", Param: map[string]string{"a": "b"}},
+		"template without language": {To: "+1", Template: "x"}, "parameters of nothing": {To: "+1", Text: "x", Param: map[string]string{"a": "b"}},
+		"nothing": {To: "+1"}, "nobody": {}, "nobody, in a file": {To: "+1", Text: "x", File: "people.csv"},
 	} {
-		if _, err := bad.request(); err == nil {
-			t.Errorf("%s is taken", name)
+		if err := bad.Run(t.Context()); err == nil || strings.Contains(err.Error(), "API key") && !strings.Contains(name, "file") {
+			t.Errorf("%s is taken: %v", name, err)
 		}
 	}
 }
@@ -131,5 +140,36 @@ func TestWantedTypes(t *testing.T) {
 	}
 	if _, err := wantedTypes([]string{"message.eaten"}); err == nil {
 		t.Error("a type that does not exist is taken")
+	}
+}
+
+func TestSpaceOnDisk(t *testing.T) {
+	for free, want := range map[uint64]app.Grade{100 << 20: app.Broken, 2 << 30: app.Warned, 50 << 30: app.Fine} {
+		k := &checkup{}
+		k.space(free, nil)
+		if f := k.findings[0]; f.Grade != want || f.Grade != app.Fine && f.Remedy == "" {
+			t.Errorf("%d bytes: %+v", free, f)
+		}
+	}
+	k := &checkup{}
+	if k.space(0, errors.New("no")); k.findings[0].Grade != app.Warned {
+		t.Errorf("%+v", k.findings)
+	}
+}
+
+// What is no text, and a text with gaps, show as such in tail.
+func TestTailShowsWhatIsNoText(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"channel":"sms","type":"text","content":{"text":"Hi"}}`:                                             "“Hi”",
+		`{"channel":"sms","type":"unsupported","content":{},"raw":{"octets":"00","kind":"mms_notification"}}`: "unsupported mms_notification",
+		`{"channel":"sms","type":"text","content":{"text":"a […] b"},"raw":{"parts":3,"missing_parts":[2]}}`:  "1 part missing  “a […] b”",
+		`{"channel":"whatsapp","type":"media","content":{},"raw":"an odd provider may say anything"}`:         "media",
+		`{"channel":"whatsapp","type":"text","content":{"text":"x"},"raw":{"kind":5}}`:                        "“x”",
+	} {
+		e := &parley.Event{ID: "ev_1", Type: "message.received", Data: json.RawMessage(data)}
+		line := ""
+		if err := tellEvent(e, func(one *logEvent) error { line = one.line(false); return nil }); err != nil || !strings.HasSuffix(line, want) {
+			t.Errorf("%s: %v %q, want %q", data, err, line, want)
+		}
 	}
 }

@@ -19,33 +19,15 @@ type doctorCmd struct {
 	JSON    bool       `name:"json" help:"Print JSON."`
 }
 
-// A grade says how a finding is to be taken.
-type grade string
-
-const (
-	fine   grade = "ok"
-	warned grade = "warning" // works, but look at it
-	broken grade = "problem" // does not work
-)
-
-// A finding is one line of the check-up.
-type finding struct {
-	Area   string `json:"area"`
-	Name   string `json:"name"`
-	Grade  grade  `json:"grade"`
-	Detail string `json:"detail,omitempty"`
-	Remedy string `json:"remedy,omitempty"`
-}
-
 // A checkup gathers findings.
 type checkup struct {
 	opts     app.Options
 	offline  bool
-	findings []finding
-	tell     func(finding)
+	findings []app.Finding
+	tell     func(app.Finding)
 }
 
-func (k *checkup) add(f finding) {
+func (k *checkup) add(f app.Finding) {
 	k.findings = append(k.findings, f)
 	if k.tell != nil {
 		k.tell(f)
@@ -53,15 +35,15 @@ func (k *checkup) add(f finding) {
 }
 
 func (k *checkup) ok(area, name, detail string) {
-	k.add(finding{Area: area, Name: name, Grade: fine, Detail: detail})
+	k.add(app.Finding{Area: area, Name: name, Grade: app.Fine, Detail: detail})
 }
 
 func (k *checkup) warn(area, name, detail, remedy string) {
-	k.add(finding{area, name, warned, detail, remedy})
+	k.add(app.Finding{Area: area, Name: name, Grade: app.Warned, Detail: detail, Remedy: remedy})
 }
 
 func (k *checkup) bad(area, name, detail, remedy string) {
-	k.add(finding{area, name, broken, detail, remedy})
+	k.add(app.Finding{Area: area, Name: name, Grade: app.Broken, Detail: detail, Remedy: remedy})
 }
 
 // Validate keeps kong from judging options that are themselves to be checked.
@@ -72,15 +54,15 @@ func (c *doctorCmd) Run(ctx context.Context) error {
 	k := &checkup{opts: c.WithDefaults(), offline: c.Offline}
 	p := colours()
 	if !c.JSON {
-		k.tell = func(f finding) { show(f, p) }
+		k.tell = func(f app.Finding) { show(f, p) }
 	}
 	c.check(ctx, k)
 	problems, warnings := 0, 0
 	for _, f := range k.findings {
 		switch f.Grade {
-		case broken:
+		case app.Broken:
 			problems++
-		case warned:
+		case app.Warned:
 			warnings++
 		}
 	}
@@ -97,12 +79,12 @@ func (c *doctorCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-func show(f finding, p palette) {
+func show(f app.Finding, p palette) {
 	sign := p.good("✓")
 	switch f.Grade {
-	case warned:
+	case app.Warned:
 		sign = p.warn("!")
-	case broken:
+	case app.Broken:
 		sign = p.bad("✗")
 	}
 	line := sign + " " + f.Area + ": " + f.Name
@@ -122,30 +104,38 @@ func (c *doctorCmd) check(ctx context.Context, k *checkup) {
 		if errors.As(err, &oe) {
 			k.bad("configuration", oe.Option, oe.Problem, oe.Remedy)
 		} else {
-			k.bad("configuration", "options", err.Error(), "")
+			k.bad("configuration", "options", err.Error(), "parley serve --print-config shows what is in force")
 		}
 		return // nothing else would make sense
 	}
 	k.ok("configuration", "options", "valid")
 	k.masterKey()
+	k.databaseFile()
 	k.disk()
-	running := k.server(ctx, c.adminFlag.client())
+	running := k.server(ctx, c.adminFlag.inner())
 	a, err := openNode(ctx, *o)
 	switch {
 	case err == nil:
 		defer func() {
 			if err := a.Stop(context.WithoutCancel(ctx)); err != nil {
-				k.warn("database", "close", err.Error(), "")
+				k.warn("database", "close", err.Error(), "read the database's log")
 			}
 		}()
 		k.opened(ctx, a)
+		if _, embedded := file(o); running && !embedded {
+			// It has links up: another bind could be one too many.
+			c.askServer(ctx, k)
+			return
+		}
+		for _, f := range a.Check(ctx, k.offline) {
+			k.add(f)
+		}
 	case held(err):
 		k.ok("database", "open", "a running server holds it: it checked durability and schema when it started")
 		c.askServer(ctx, k)
 	default:
 		k.closed(err, running)
 	}
-	k.public(ctx)
 }
 
 // masterKey checks the file of the master key.
@@ -168,6 +158,18 @@ func (k *checkup) masterKey() {
 	}
 }
 
+// databaseFile checks who may read an embedded database, before it is opened:
+// that sets the mode right.
+func (k *checkup) databaseFile() {
+	path, embedded := file(&k.opts)
+	if !embedded {
+		return
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		k.warn("database", "file", fmt.Sprintf("%s has mode %#o: others can read it", path, info.Mode().Perm()), "chmod 600 "+path)
+	}
+}
+
 // Less free space than this is told.
 const (
 	diskLow  = 5 << 30
@@ -180,9 +182,14 @@ func (k *checkup) disk() {
 		path = k.opts.DataDir
 	}
 	free, err := diskFree(path)
+	k.space(free, err)
+}
+
+// space judges what is left on a disk.
+func (k *checkup) space(free uint64, err error) {
 	switch {
 	case err != nil:
-		k.warn("disk", "space", "cannot be told: "+err.Error(), "")
+		k.warn("disk", "space", "cannot be told: "+err.Error(), "look at it by your own means")
 	case free < diskLast:
 		k.bad("disk", "space", fmt.Sprintf("%d MB free", free>>20), "make room: without it nothing is accepted")
 	case free < diskLow:
@@ -193,7 +200,7 @@ func (k *checkup) disk() {
 }
 
 // server asks whether one runs and could store a message now.
-func (k *checkup) server(ctx context.Context, cl *client) (running bool) {
+func (k *checkup) server(ctx context.Context, cl *inner) (running bool) {
 	var state struct {
 		Status  string `json:"status"`
 		Waiting int    `json:"writes_waiting"`

@@ -2,17 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	parley "github.com/parley-messaging/parley/sdk/go"
 )
 
 // follow prints each event of a message until its end.
-func (c *sendCmd) follow(ctx context.Context, cl *client, from, id string, p palette) error {
+func (c *sendCmd) follow(ctx context.Context, cl *parley.Client, from, id string, p palette) error {
 	if c.Within > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(c.Within))
@@ -20,7 +21,7 @@ func (c *sendCmd) follow(ctx context.Context, cl *client, from, id string, p pal
 	}
 	last := ""
 	booked := costs{}
-	err := cl.stream(ctx, from, nil, func(e *logEvent) error {
+	err := stream(ctx, cl, from, nil, func(e *logEvent) error {
 		if e.Data.Message != id {
 			return nil
 		}
@@ -46,8 +47,8 @@ func (c *sendCmd) follow(ctx context.Context, cl *client, from, id string, p pal
 	}
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	var story json.RawMessage
-	if err := cl.call(after, "GET", "/v1/messages/"+id, nil, &story); err != nil {
+	story, err := cl.Messages.Get(after, id)
+	if err != nil {
 		return err
 	}
 	if c.JSON {
@@ -100,20 +101,7 @@ func (c costs) String() string {
 }
 
 // showStory prints where each step ended and what it cost so far.
-func showStory(raw json.RawMessage, booked costs, p palette) error {
-	var m struct {
-		State  string `json:"state"`
-		Reason string `json:"reason"`
-		Steps  []struct {
-			Channel  string `json:"channel"`
-			State    string `json:"state"`
-			Reason   string `json:"reason"`
-			Attempts []any  `json:"attempts"`
-		} `json:"steps"`
-	}
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return err
-	}
+func showStory(m *parley.Message, booked costs, p palette) error {
 	rows := [][]string{}
 	for i, s := range m.Steps {
 		rows = append(rows, []string{fmt.Sprintf("  %d %s", i+1, s.Channel), s.State, plural(int64(len(s.Attempts)), "attempt"), s.Reason})

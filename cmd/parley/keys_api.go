@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/parley-messaging/parley/app"
 	"github.com/parley-messaging/parley/auth"
 	"github.com/parley-messaging/parley/message"
+	parley "github.com/parley-messaging/parley/sdk/go"
 )
 
 type keysAPI struct {
@@ -29,19 +29,8 @@ type apiFlags struct {
 	JSON      bool       `name:"json" help:"Print JSON."`
 }
 
-// apiKey is an API key as the API shows it.
-type apiKey struct {
-	ID        string     `json:"id"`
-	Name      string     `json:"name"`
-	Hint      string     `json:"hint"`
-	Scopes    []string   `json:"scopes"`
-	Secret    string     `json:"secret,omitempty"`
-	CreatedAt time.Time  `json:"created_at"`
-	RevokedAt *time.Time `json:"revoked_at,omitempty"`
-}
-
 // with calls remote with a client, or local with an opened database.
-func (f *apiFlags) with(ctx context.Context, remote func(*client) error, local func(*app.App, message.WorkspaceID) error) (err error) {
+func (f *apiFlags) with(ctx context.Context, remote func(*parley.Client) error, local func(*app.App, message.WorkspaceID) error) (err error) {
 	if f.APIKey != "" {
 		cl, err := (&serverFlags{URL: f.URL, APIKey: f.APIKey}).client()
 		if err != nil {
@@ -72,9 +61,10 @@ type apiCreate struct {
 
 // Run makes a key.
 func (c *apiCreate) Run(ctx context.Context) error {
-	var out apiKey
-	err := c.with(ctx, func(cl *client) error {
-		return cl.call(ctx, "POST", "/v1/api-keys", map[string]any{"name": c.Name, "scopes": c.Scopes}, &out)
+	var out *parley.APIKey
+	err := c.with(ctx, func(cl *parley.Client) (err error) {
+		out, err = cl.Workspace.CreateKey(ctx, &parley.APIKeyRequest{Name: c.Name, Scopes: c.Scopes})
+		return err
 	}, func(a *app.App, ws message.WorkspaceID) error {
 		for _, s := range c.Scopes {
 			if !auth.Known(s) {
@@ -85,7 +75,7 @@ func (c *apiCreate) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		out = apiKey{ID: k.ID.String(), Name: k.Name, Hint: k.Hint, Scopes: k.Scopes, Secret: secret, CreatedAt: k.CreatedAt}
+		out = &parley.APIKey{ID: k.ID.String(), Name: k.Name, Hint: k.Hint, Scopes: k.Scopes, Secret: secret, CreatedAt: k.CreatedAt}
 		return nil
 	})
 	if err != nil {
@@ -104,14 +94,15 @@ type apiList struct{ apiFlags }
 // Run lists keys.
 func (c *apiList) Run(ctx context.Context) error {
 	var out struct {
-		Data []apiKey `json:"data"`
+		Data []*parley.APIKey `json:"data"`
 	}
-	err := c.with(ctx, func(cl *client) error {
-		return cl.call(ctx, "GET", "/v1/api-keys", nil, &out)
+	err := c.with(ctx, func(cl *parley.Client) (err error) {
+		out.Data, err = cl.Workspace.Keys(ctx)
+		return err
 	}, func(a *app.App, ws message.WorkspaceID) error {
 		keys, err := a.Workspaces.APIKeys(ctx, ws)
 		for _, k := range keys {
-			one := apiKey{ID: k.ID.String(), Name: k.Name, Hint: k.Hint, Scopes: k.Scopes, CreatedAt: k.CreatedAt}
+			one := &parley.APIKey{ID: k.ID.String(), Name: k.Name, Hint: k.Hint, Scopes: k.Scopes, CreatedAt: k.CreatedAt}
 			if !k.RevokedAt.IsZero() {
 				one.RevokedAt = &k.RevokedAt
 			}
@@ -143,8 +134,8 @@ type apiRevoke struct {
 
 // Run ends a key.
 func (c *apiRevoke) Run(ctx context.Context) error {
-	err := c.with(ctx, func(cl *client) error {
-		return cl.call(ctx, "DELETE", "/v1/api-keys/"+url.PathEscape(c.ID), nil, nil)
+	err := c.with(ctx, func(cl *parley.Client) error {
+		return cl.Workspace.RevokeKey(ctx, c.ID)
 	}, func(a *app.App, ws message.WorkspaceID) error {
 		var id message.APIKeyID
 		if err := id.UnmarshalText([]byte(c.ID)); err != nil {

@@ -87,7 +87,7 @@ func fail(err error) {
 	if errors.As(err, &e) {
 		os.Exit(int(e))
 	}
-	fmt.Fprintln(os.Stderr, "parley:", err)
+	fmt.Fprintln(os.Stderr, "parley:", said(err))
 	os.Exit(1)
 }
 

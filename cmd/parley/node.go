@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,9 +31,7 @@ type adminFlag struct {
 	Admin string `help:"Admin address of a running server, asked where it holds the database." default:"http://127.0.0.1:8081" env:"PARLEY_ADMIN"`
 }
 
-func (f *adminFlag) client() *client {
-	return &client{base: strings.TrimSuffix(f.Admin, "/"), http: &http.Client{}}
-}
+func (f *adminFlag) inner() *inner { return innerOf(f.Admin) }
 
 func (f *databaseFlags) options() app.Options {
 	return app.Options{

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -32,8 +32,8 @@ type sandboxFlags struct {
 	JSON    bool   `name:"json" help:"Print what the sandbox answers as JSON."`
 }
 
-func (f *sandboxFlags) client() *client {
-	return &client{base: strings.TrimSuffix(f.Sandbox, "/"), http: &http.Client{}}
+func (f *sandboxFlags) inner() *inner {
+	return innerOf(f.Sandbox)
 }
 
 type sandboxStart struct {
@@ -103,17 +103,38 @@ The sandbox plays WhatsApp and an SMS operator.
   SMSC                %[2]s          %[6]s
   Control             %[3]s
 
+As a connector's config ("whatsapp_cloud", "smpp"):
+
+  %[7]s
+  %[8]s
+
   export PARLEY_SANDBOX=%[3]s
   parley sandbox handset +33612345678 --internet off
   parley sandbox magic
 
 Stop with Ctrl-C.
 
-`, s.WhatsAppURL(), s.SMPPAddr(), s.ControlURL(), c.Token, whatsapp.DefaultNumber, c.accounts())
+`, s.WhatsAppURL(), s.SMPPAddr(), s.ControlURL(), c.Token, whatsapp.DefaultNumber, c.accounts(), c.cloudConfig(s.WhatsAppURL()), c.smscConfig(s.SMPPAddr()))
 	<-ctx.Done()
 	stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return s.Stop(stop)
+}
+
+// cloudConfig is the configuration of a connector to the pretend Cloud API.
+func (c *sandboxStart) cloudConfig(base string) string {
+	return fmt.Sprintf(`{"base_url":%q,"phone_number_id":%q,"waba_id":%q,"token":%q,"app_secret":%q,"verify_token":%q}`,
+		base, whatsapp.DefaultNumber, whatsapp.DefaultWABA, c.Token, c.AppSecret, c.VerifyToken)
+}
+
+// smscConfig is that of one to the pretend SMSC.
+func (c *sandboxStart) smscConfig(address string) string {
+	a := smsc.Account{SystemID: smsc.DefaultSystemID, Password: smsc.DefaultPassword}
+	if len(c.Account) > 0 {
+		a = smsc.Account(c.Account[0])
+	}
+	host, port, _ := net.SplitHostPort(address) // it is listened on
+	return fmt.Sprintf(`{"host":%q,"port":%s,"system_id":%q,"password":%q}`, host, port, a.SystemID, a.Password)
 }
 
 func (c *sandboxStart) accounts() string {

@@ -48,7 +48,7 @@ func (c *sandboxHandset) change() (set handset.Change, any bool) {
 
 // Run shows a handset and its inbox, or changes it.
 func (c *sandboxHandset) Run(ctx context.Context) error {
-	cl := c.client()
+	cl := c.inner()
 	path := "/handsets/" + url.PathEscape(c.Number)
 	out := struct {
 		control.State
@@ -140,7 +140,7 @@ func (c *sandboxReply) Run(ctx context.Context) error {
 	if c.Payload != "" {
 		in.Title = c.Text
 	}
-	if err := c.client().call(ctx, "POST", "/handsets/"+url.PathEscape(c.Number)+"/reply", in, &out); err != nil {
+	if err := c.inner().call(ctx, "POST", "/handsets/"+url.PathEscape(c.Number)+"/reply", in, &out); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -160,7 +160,7 @@ func (c *sandboxAdvance) Run(ctx context.Context) error {
 	var out struct {
 		Now time.Time `json:"now"`
 	}
-	if err := c.client().call(ctx, "POST", "/clock/advance", map[string]string{"by": c.By.String()}, &out); err != nil {
+	if err := c.inner().call(ctx, "POST", "/clock/advance", map[string]string{"by": c.By.String()}, &out); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -183,7 +183,7 @@ type sandboxFault struct {
 
 // Run orders, lists or forgets faults.
 func (c *sandboxFault) Run(ctx context.Context) error {
-	cl := c.client()
+	cl := c.inner()
 	var out struct {
 		Faults []control.FaultOrder `json:"faults"`
 	}
@@ -242,7 +242,7 @@ func (c *sandboxJournal) Run(ctx context.Context) error {
 		}
 	}
 	var out journalPage
-	if err := c.client().call(ctx, "GET", "/journal?"+q.Encode(), nil, &out); err != nil {
+	if err := c.inner().call(ctx, "GET", "/journal?"+q.Encode(), nil, &out); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -265,7 +265,7 @@ func (c *sandboxMagic) Run(ctx context.Context) error {
 	var out struct {
 		Magic []control.MagicLine `json:"magic"`
 	}
-	if err := c.client().call(ctx, "GET", "/magic", nil, &out); err != nil {
+	if err := c.inner().call(ctx, "GET", "/magic", nil, &out); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -287,7 +287,7 @@ func (c *sandboxStats) Run(ctx context.Context) error {
 		SMS      map[string]int64 `json:"sms"`
 		Timers   int64            `json:"timers"`
 	}
-	if err := c.client().call(ctx, "GET", "/stats", nil, &out); err != nil {
+	if err := c.inner().call(ctx, "GET", "/stats", nil, &out); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -312,7 +312,7 @@ type sandboxTemplate struct {
 func (c *sandboxTemplate) Run(ctx context.Context) error {
 	var out map[string]any
 	in := map[string]string{"waba": c.WABA, "language": c.Language, "status": c.Status}
-	if err := c.client().call(ctx, "PUT", "/templates/"+url.PathEscape(c.Name), in, &out); err != nil {
+	if err := c.inner().call(ctx, "PUT", "/templates/"+url.PathEscape(c.Name), in, &out); err != nil {
 		return err
 	}
 	if c.JSON {

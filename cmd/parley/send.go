@@ -3,20 +3,23 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	parley "github.com/parley-messaging/parley/sdk/go"
 )
 
 type sendCmd struct {
 	serverFlags
-	To       string            `arg:"" help:"A phone number such as +33612345678, or a contact (ct_…)."`
-	Text     string            `arg:"" optional:"" help:"What to say, in free form."`
+	To       string            `arg:"" optional:"" help:"A phone number such as +33612345678, or a contact (ct_…). Left out with --file."`
+	Text     string            `arg:"" optional:"" help:"What to say, in free form; with --file, {{column}} stands for what a line holds."`
 	Purpose  string            `help:"Why you write: authentication, utility, marketing or service." enum:"authentication,utility,marketing,service" required:""`
 	Template string            `help:"Registered template, as name/language." placeholder:"NAME/LANG"`
 	Param    map[string]string `help:"A parameter of the template; may be repeated." placeholder:"KEY=VALUE" mapsep:"none"`
 	Route    []routeStep       `help:"Channels in order, each with how long to wait for its delivery: whatsapp:60s,sms. Left out: the workspace's default." placeholder:"CHANNEL:WAIT"`
+	Plain    *bool             `name:"transliterate" negatable:"" help:"Replace characters outside the GSM alphabet by near ones where an SMS takes fewer parts so; left out: as the account is set."`
 	Media    []string          `help:"URL of a picture, film, sound or document to attach; may be repeated." sep:"none"`
 	Reply    []string          `help:"A button to answer with, as TITLE or TITLE=PAYLOAD; may be repeated." sep:"none"`
 	At       time.Time         `help:"When to send (RFC 3339)."`
@@ -28,7 +31,11 @@ type sendCmd struct {
 	Wait     bool              `help:"Follow the message to its end; the exit status tells whether it arrived."`
 	Until    string            `help:"With --wait: what counts as arrived." enum:"delivered,read" default:"delivered"`
 	Within   span              `help:"With --wait: how long to follow; 0 = as long as it takes." default:"0s"`
-	JSON     bool              `name:"json" help:"Print JSON."`
+	JSON     bool              `name:"json" help:"Print JSON; with --file, one line for each line of it."`
+
+	File     string `help:"Send to everybody in a file: CSV with a heading and a column to, or JSON lines. See docs/operating.md." placeholder:"FILE" type:"existingfile"`
+	Results  string `help:"With --file: write a line for each of it here, and leave out what stands there as accepted." placeholder:"FILE"`
+	Parallel int    `help:"With --file: how many requests at once." default:"8"`
 }
 
 // A routeStep is one channel of --route.
@@ -50,83 +57,63 @@ func (r *routeStep) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// request gives the body of POST /v1/messages.
-func (c *sendCmd) request() (map[string]any, error) {
-	body := map[string]any{"to": c.To, "purpose": c.Purpose}
-	if strings.HasPrefix(c.To, "ct_") {
-		body["to"] = map[string]string{"contact": c.To}
+// request gives what is asked of the server, for one person or for all of a
+// file.
+func (c *sendCmd) request() (*parley.SendRequest, error) {
+	r := &parley.SendRequest{To: recipient(c.To), Purpose: parley.Purpose(c.Purpose), Expires: parley.Duration(c.Expires), Metadata: c.Metadata}
+	content := parley.Content{Text: c.Text, Transliterate: c.Plain}
+	for _, url := range c.Media {
+		content.Media = append(content.Media, parley.Media{Type: mediaType(url), URL: url})
 	}
-	content := map[string]any{}
-	if c.Text != "" {
-		content["text"] = c.Text
-	}
-	if len(c.Media) > 0 {
-		var list []map[string]string
-		for _, url := range c.Media {
-			list = append(list, map[string]string{"type": mediaType(url), "url": url})
+	for _, button := range c.Reply {
+		title, payload, given := strings.Cut(button, "=")
+		if !given {
+			payload = title
 		}
-		content["media"] = list
+		content.Actions = append(content.Actions, parley.Action{Type: "reply", Title: title, Payload: payload})
 	}
-	if len(c.Reply) > 0 {
-		var list []map[string]string
-		for _, button := range c.Reply {
-			title, payload, given := strings.Cut(button, "=")
-			if !given {
-				payload = title
-			}
-			list = append(list, map[string]string{"type": "reply", "title": title, "payload": payload})
-		}
-		content["actions"] = list
-	}
-	if len(content) > 0 {
-		body["content"] = content
+	if content.Text != "" || len(content.Media) > 0 || len(content.Actions) > 0 {
+		r.Content = &content
 	}
 	if c.Template != "" {
 		name, language, ok := strings.Cut(c.Template, "/")
 		if !ok {
-			return nil, fmt.Errorf("--template is written NAME/LANGUAGE, such as boarding_pass/en")
+			return nil, errors.New("--template is written NAME/LANGUAGE, such as boarding_pass/en")
 		}
-		t := map[string]any{"name": name, "language": language}
-		if len(c.Param) > 0 {
-			t["parameters"] = c.Param
-		}
-		body["template"] = t
+		r.Template = &parley.TemplateUse{Name: name, Language: language, Parameters: c.Param}
 	} else if len(c.Param) > 0 {
-		return nil, fmt.Errorf("--param fills a template: name it with --template")
-	}
-	if len(content) == 0 && c.Template == "" {
-		return nil, fmt.Errorf("there is nothing to say: give a text or --template")
+		return nil, errors.New("--param fills a template: name it with --template")
 	}
 	if len(c.Route) == 1 && c.Route[0].channel == "auto" {
-		body["route"] = "auto"
-	} else if len(c.Route) > 0 {
-		var steps []map[string]any
-		for _, r := range c.Route {
-			step := map[string]any{"channel": r.channel}
-			if r.wait > 0 {
-				step["next_if"] = map[string]string{"not_delivered_in": r.wait.String()}
+		r.Route = parley.AutoRoute()
+	} else {
+		for _, step := range c.Route {
+			one := parley.RouteStep{Channel: parley.Channel(step.channel)}
+			if step.wait > 0 {
+				one.Next = &parley.NextIf{NotDelivered: parley.Duration(step.wait)}
 			}
-			steps = append(steps, step)
+			r.Route = append(r.Route, one)
 		}
-		body["route"] = steps
 	}
 	if !c.At.IsZero() {
-		body["send_at"] = c.At
-	}
-	if c.Expires > 0 {
-		body["expires_in"] = c.Expires.String()
+		r.SendAt = &c.At
 	}
 	if c.MaxPrice != "" {
 		amount, currency, ok := strings.Cut(c.MaxPrice, ",")
 		if !ok {
-			return nil, fmt.Errorf("--max-price is written AMOUNT,CURRENCY, such as 0.15,EUR")
+			return nil, errors.New("--max-price is written AMOUNT,CURRENCY, such as 0.15,EUR")
 		}
-		body["max_price"] = map[string]string{"amount": amount, "currency": strings.ToUpper(currency)}
+		r.MaxPrice = &parley.Amount{Amount: amount, Currency: strings.ToUpper(currency)}
 	}
-	if len(c.Metadata) > 0 {
-		body["metadata"] = c.Metadata
+	return r, nil
+}
+
+// recipient reads a phone number or a contact.
+func recipient(to string) parley.Recipient {
+	if strings.HasPrefix(to, "ct_") {
+		return parley.ContactID(to)
 	}
-	return body, nil
+	return parley.Phone(to)
 }
 
 // mediaType guesses from the end of an address what a file is.
@@ -145,41 +132,44 @@ func mediaType(url string) string {
 
 // Run sends, or previews, and may follow.
 func (c *sendCmd) Run(ctx context.Context) error {
-	body, err := c.request()
-	if err != nil {
+	if c.File != "" {
+		return c.many(ctx)
+	}
+	r, err := c.request()
+	switch {
+	case err != nil:
 		return err
+	case c.To == "":
+		return errors.New("to whom? give a phone number or a contact, or --file")
+	case r.Content == nil && r.Template == nil:
+		return errors.New("there is nothing to say: give a text or --template")
 	}
 	cl, err := c.client()
 	if err != nil {
 		return err
 	}
 	if c.Preview {
-		return c.preview(ctx, cl, body)
+		return c.preview(ctx, cl, r)
 	}
 	var from string
 	if c.Wait {
-		if from, err = cl.head(ctx); err != nil {
+		if from, err = head(ctx, cl); err != nil {
 			return err
 		}
 	}
-	key := c.Key
-	if key == "" {
-		key = "cli-" + rand.Text()
+	if r.IdempotencyKey = c.Key; c.Key == "" {
+		r.IdempotencyKey = "cli-" + rand.Text()
 	}
-	var raw json.RawMessage
-	if err := cl.call(ctx, "POST", "/v1/messages", body, &raw, "Idempotency-Key", key); err != nil {
-		return err
-	}
-	var out accepted
-	if err := json.Unmarshal(raw, &out); err != nil {
+	out, err := cl.Messages.Send(ctx, r)
+	if err != nil {
 		return err
 	}
 	p := colours()
 	if !c.JSON {
 		fmt.Printf("%s %s\n", p.bold(out.ID), p.state(out.State))
-		out.show(p)
+		showPlan(out.Plan, out.Warnings, p)
 	} else if !c.Wait {
-		return printJSON(raw)
+		return printJSON(out)
 	}
 	if !c.Wait {
 		return nil
@@ -187,112 +177,71 @@ func (c *sendCmd) Run(ctx context.Context) error {
 	return c.follow(ctx, cl, from, out.ID, p)
 }
 
-// accepted is what the server tells of a message taken in, or previewed.
-type accepted struct {
-	ID       string     `json:"id"`
-	State    string     `json:"state"`
-	Plan     []planStep `json:"plan"`
-	Warnings []struct {
-		Code   string `json:"code"`
-		Step   *int   `json:"step"`
-		Detail string `json:"detail"`
-	} `json:"warnings"`
-	WorstCase *amount `json:"worst_case"`
-	Expected  *amount `json:"expected"`
+func (c *sendCmd) preview(ctx context.Context, cl *parley.Client, r *parley.SendRequest) error {
+	out, err := cl.Messages.Preview(ctx, r)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(out)
+	}
+	p := colours()
+	showPlan(out.Plan, out.Warnings, p)
+	fmt.Printf("  expected %s, at worst %s; nothing was sent\n", p.warn(price(out.Expected)), p.warn(price(out.WorstCase)))
+	return nil
 }
 
-type amount struct {
-	Amount   string `json:"amount"`
-	Currency string `json:"currency"`
-}
-
-func (a *amount) String() string {
+func price(a *parley.Amount) string {
 	if a == nil {
 		return "price unknown"
 	}
-	return a.Amount + " " + a.Currency
+	return a.String()
 }
 
-type planStep struct {
-	Step     int     `json:"step"`
-	Channel  string  `json:"channel"`
-	Mode     string  `json:"mode"`
-	Template string  `json:"template"`
-	Skipped  bool    `json:"skipped"`
-	Reason   string  `json:"reason"`
-	Detail   string  `json:"detail"`
-	Wait     string  `json:"wait"`
-	ValidFor string  `json:"valid_for"`
-	LateRisk bool    `json:"late_risk"`
-	Segments int     `json:"segments"`
-	Encoding string  `json:"encoding"`
-	Estimate *amount `json:"estimate"`
-	Rendered *struct {
-		Text    string `json:"text"`
-		Changes []struct {
-			Field  string `json:"field"`
-			Level  string `json:"level"`
-			Detail string `json:"detail"`
-		} `json:"changes"`
-	} `json:"rendered"`
-}
-
-// show prints a plan for people.
-func (a *accepted) show(p palette) {
-	for _, s := range a.Plan {
-		words := []string{s.Mode}
-		if s.Template != "" {
-			words = append(words, s.Template)
+// showPlan prints a plan for people.
+func showPlan(plan []parley.PlanStep, warnings []parley.Warning, p palette) {
+	for i := range plan {
+		s := &plan[i]
+		fmt.Printf("  %d %s  %s\n", s.Step+1, p.bold(string(s.Channel)), strings.Join(stepWords(s, p), "  "))
+		if s.Rendered == nil {
+			continue
 		}
-		if s.Skipped {
-			words = append(words, p.warn("skipped"))
-		}
-		words = append(words, s.Reason)
-		if s.Detail != "" {
-			words = append(words, p.dim("("+s.Detail+")"))
-		}
-		if s.Segments > 1 {
-			words = append(words, fmt.Sprintf("%d segments %s", s.Segments, s.Encoding))
-		}
-		if !s.Skipped {
-			words = append(words, p.warn(s.Estimate.String()))
-		}
-		if s.Wait != "" {
-			words = append(words, "then wait "+s.Wait)
-		}
-		if s.ValidFor != "" {
-			words = append(words, p.dim("provider tries for "+s.ValidFor))
-		}
-		if s.LateRisk {
-			words = append(words, p.warn("may arrive late"))
-		}
-		fmt.Printf("  %d %s  %s\n", s.Step+1, p.bold(s.Channel), strings.Join(words, "  "))
-		if s.Rendered != nil {
-			fmt.Printf("      %s\n", strings.ReplaceAll(s.Rendered.Text, "\n", "\n      "))
-			for _, ch := range s.Rendered.Changes {
-				fmt.Printf("      %s %s: %s\n", p.warn(ch.Level), ch.Field, ch.Detail)
-			}
+		fmt.Printf("      %s\n", strings.ReplaceAll(s.Rendered.Text, "\n", "\n      "))
+		for _, ch := range s.Rendered.Changes {
+			fmt.Printf("      %s %s: %s\n", p.warn(ch.Level), ch.Field, ch.Detail)
 		}
 	}
-	for _, w := range a.Warnings {
+	for _, w := range warnings {
 		fmt.Printf("  %s %s: %s\n", p.warn("!"), w.Code, w.Detail)
 	}
 }
 
-func (c *sendCmd) preview(ctx context.Context, cl *client, body map[string]any) error {
-	var raw json.RawMessage
-	if err := cl.call(ctx, "POST", "/v1/messages/preview", body, &raw); err != nil {
-		return err
+func stepWords(s *parley.PlanStep, p palette) []string {
+	words := []string{s.Mode}
+	if s.Template != "" {
+		words = append(words, s.Template)
 	}
-	if c.JSON {
-		return printJSON(raw)
+	if s.Skipped {
+		words = append(words, p.warn("skipped"))
 	}
-	var out accepted
-	if err := json.Unmarshal(raw, &out); err != nil {
-		return err
+	words = append(words, s.Reason)
+	if s.Detail != "" {
+		words = append(words, p.dim("("+s.Detail+")"))
 	}
-	p := colours()
-	out.show(p)
-	fmt.Printf("  expected %s, at worst %s; nothing was sent\n", p.warn(out.Expected.String()), p.warn(out.WorstCase.String()))
-	return nil
+	if s.Segments > 1 {
+		words = append(words, fmt.Sprintf("%d segments %s", s.Segments, s.Encoding))
+	}
+	if !s.Skipped {
+		words = append(words, p.warn(price(s.Estimate)))
+	}
+	if s.Wait > 0 {
+		words = append(words, "then wait "+time.Duration(s.Wait).String())
+	}
+	if s.ValidFor > 0 {
+		words = append(words, p.dim("provider tries for "+time.Duration(s.ValidFor).String()))
+	}
+	if s.LateRisk {
+		words = append(words, p.warn("may arrive late"))
+	}
+	return words
 }

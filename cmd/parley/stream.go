@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/url"
-	"strings"
 	"time"
 
 	parley "github.com/parley-messaging/parley/sdk/go"
@@ -43,73 +41,71 @@ type logEvent struct {
 		Content        struct {
 			Text string `json:"text"`
 		} `json:"content"`
+		Raw rawFacts `json:"raw"`
 	} `json:"data"`
 
 	raw []byte // as it is told
+}
+
+// rawFacts is what tail shows of data.raw, whose form is the provider's: what
+// does not fit is left out.
+type rawFacts struct {
+	Kind    string
+	Missing []int
+}
+
+// UnmarshalJSON never fails.
+func (r *rawFacts) UnmarshalJSON(b []byte) error {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(b, &fields) != nil {
+		return nil
+	}
+	_ = json.Unmarshal(fields["kind"], &r.Kind) // or it stays empty
+	_ = json.Unmarshal(fields["missing_parts"], &r.Missing)
+	return nil
 }
 
 // errEnough ends a stream from within.
 var errEnough = errors.New("enough")
 
 // head gives the cursor of now.
-func (c *client) head(ctx context.Context) (string, error) {
-	var page struct {
-		Next string `json:"next"`
+func head(ctx context.Context, cl *parley.Client) (string, error) {
+	page, err := cl.Events.List(ctx, parley.EventOptions{After: "now", Limit: 1})
+	if err != nil {
+		return "", err
 	}
-	err := c.call(ctx, "GET", "/v1/events?after=now&limit=1", nil, &page)
-	return page.Next, err
+	return page.Next, nil
 }
 
 // past calls f with each event from the start of the log on, and gives the
 // cursor after the last one.
-func (c *client) past(ctx context.Context, types []string, f func(*logEvent) error) (string, error) {
-	q := url.Values{"limit": {"200"}, "after": {""}}
-	if len(types) > 0 {
-		q.Set("types", strings.Join(types, ","))
-	}
+func past(ctx context.Context, cl *parley.Client, types []string, f func(*logEvent) error) (string, error) {
+	o := parley.EventOptions{Types: types, Limit: 200}
 	for {
-		var page struct {
-			Data []json.RawMessage `json:"data"`
-			Next string            `json:"next"`
-			More bool              `json:"more"`
-		}
-		if err := c.call(ctx, "GET", "/v1/events?"+q.Encode(), nil, &page); err != nil {
+		page, err := cl.Events.List(ctx, o)
+		if err != nil {
 			return "", err
 		}
-		for _, raw := range page.Data {
-			e := &logEvent{raw: raw}
-			if err := json.Unmarshal(raw, e); err != nil {
-				return "", err
-			}
-			if err := f(e); err != nil {
+		for _, e := range page.Data {
+			if err := tellEvent(e, f); err != nil {
 				return "", err
 			}
 		}
-		if !page.More {
+		if o.After = page.Next; !page.More {
 			return page.Next, nil
 		}
-		q.Set("after", page.Next)
 	}
 }
 
-// stream calls f with each event after a cursor until ctx ends or f fails,
-// through the SDK: a stream that breaks is taken up again where it broke, and
-// misses nothing. It ends without an error when ctx did or f gave errEnough.
-func (c *client) stream(ctx context.Context, after string, types []string, f func(*logEvent) error) error {
-	sdk := parley.New(c.base, c.key, parley.WithUserAgent("parley-cli"))
-	for e, err := range sdk.Events.Stream(ctx, parley.EventOptions{After: after, Types: types}) {
+// stream calls f with each event after a cursor until ctx ends or f fails: a
+// stream that breaks is taken up again where it broke, and misses nothing. It
+// ends without an error when ctx did or f gave errEnough.
+func stream(ctx context.Context, cl *parley.Client, after string, types []string, f func(*logEvent) error) error {
+	for e, err := range cl.Events.Stream(ctx, parley.EventOptions{After: after, Types: types}) {
 		if err != nil {
 			return err
 		}
-		raw, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		one := &logEvent{raw: raw}
-		if err := json.Unmarshal(raw, one); err != nil {
-			return err
-		}
-		if err := f(one); err != nil {
+		if err := tellEvent(e, f); err != nil {
 			if errors.Is(err, errEnough) {
 				return nil
 			}
@@ -117,4 +113,17 @@ func (c *client) stream(ctx context.Context, after string, types []string, f fun
 		}
 	}
 	return nil
+}
+
+// tellEvent hands an event on with what it says taken out.
+func tellEvent(e *parley.Event, f func(*logEvent) error) error {
+	raw, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	one := &logEvent{raw: raw}
+	if err := json.Unmarshal(raw, one); err != nil {
+		return err
+	}
+	return f(one)
 }

@@ -75,9 +75,9 @@ func (c *tailCmd) Run(ctx context.Context) error {
 	}
 	switch {
 	case after == "now":
-		after, err = cl.head(ctx)
+		after, err = head(ctx, cl)
 	case after == "":
-		after, err = cl.past(ctx, types, show)
+		after, err = past(ctx, cl, types, show)
 	}
 	if errors.Is(err, errEnough) {
 		return nil
@@ -85,7 +85,7 @@ func (c *tailCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return cl.stream(ctx, after, types, show)
+	return stream(ctx, cl, after, types, show)
 }
 
 // from gives the time events must have and the cursor to begin after; "" is
@@ -163,6 +163,12 @@ func (e *logEvent) line(p palette) string {
 	}
 	if d.Charge != nil {
 		add(p.warn(money(d.Charge.Micros, d.Charge.Currency)) + p.dim(" "+d.Charge.By))
+	}
+	if e.Type == event.MessageReceived && d.Type != "text" {
+		add(p.warn(strings.TrimSpace(d.Type + " " + d.Raw.Kind)))
+	}
+	if len(d.Raw.Missing) > 0 {
+		add(p.warn(plural(int64(len(d.Raw.Missing)), "part") + " missing"))
 	}
 	if d.Content.Text != "" {
 		add("“" + shorten(d.Content.Text, 60) + "”")

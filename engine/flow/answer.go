@@ -37,7 +37,7 @@ func Answer(p *Policy, d *message.Delivery, w Which, parts []message.Part, f *me
 			a.SentAt = now // a receipt of its failure was quicker than the answer
 		}
 		m.fact(w, message.FactAccepted, now, "")
-	case !f.Certain:
+	case !f.Certain, m.doubted(f):
 		m.note(a, f)
 		if a.Outcome == message.Started {
 			a.Outcome = message.Uncertain
@@ -89,6 +89,13 @@ func (m *mover) attempt(w Which) *message.Attempt {
 
 func (m *mover) note(a *message.Attempt, f *message.Fault) {
 	a.Fault, a.Code, a.Title = f.Kind, f.Code, f.Title
+}
+
+// doubted reports whether a refusal is not to be believed: marketing is never
+// sent twice, not even when a provider took it and then said no. For other
+// purposes a copy too many is better than none.
+func (m *mover) doubted(f *message.Fault) bool {
+	return f != nil && f.Doubtful && m.d.Purpose == message.Marketing
 }
 
 // again queues a step once more.
@@ -190,6 +197,11 @@ func (m *mover) fail(w Which, f *message.Fault) {
 		return
 	case message.Misconfigured:
 		a.Outcome = message.NotSent
+		if f.Scope == message.ScopeSender {
+			// Others of this account still work: it is not paused.
+			m.retry(w.Step, m.p.SenderWait, ReasonSender)
+			return
+		}
 		m.m.Pause = f
 		m.again(w.Step, ReasonMisconfigured)
 		return

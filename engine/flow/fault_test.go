@@ -180,3 +180,39 @@ func TestEveryFault(t *testing.T) {
 		}
 	}
 }
+
+// A refusal that some providers also say after taking the message: marketing
+// takes it for no answer, at once or late; others try again.
+func TestDoubtfulRefusal(t *testing.T) {
+	no := &message.Fault{Kind: message.Transient, Certain: true, Doubtful: true, Code: "0x08"}
+	s := begin(t, message.Marketing, sms(), whatsapp(message.Trigger{})).attempt()
+	s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", unknown, pending)
+	s.in(24*hour).is(message.Failed, flow.ReasonUnknown, message.StepUnconfirmed, message.StepExpired)
+	s.receipt(0, rDelivered).is(message.Delivered, "", delivered, message.StepExpired)
+
+	s = begin(t, message.Marketing, sms(), whatsapp(message.Trigger{})).attempt().noAnswer()
+	s.take(flow.Receipt(&s.p, s.d, s.at, -1, &message.Receipt{Status: message.ReceiptFailed, Fault: no}, s.now)).is(message.Sending, "", unknown, pending)
+
+	for _, purpose := range []message.Purpose{message.Authentication, message.Utility, message.Service} {
+		s = begin(t, purpose, sms()).attempt()
+		s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", held)
+		s.in(2*time.Second).send().is(message.Sent, "", sent)
+	}
+}
+
+// A sender that the provider does not know waits; its account goes on.
+func TestMisconfiguredSender(t *testing.T) {
+	no := &message.Fault{Kind: message.Misconfigured, Scope: message.ScopeSender, Certain: true, Code: "0x0A"}
+	s := begin(t, message.Utility, sms()).attempt()
+	s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", held)
+	if s.last.Pause != nil || !s.d.Due.Equal(s.now.Add(5*time.Minute)) || s.d.Steps[0].Reason != flow.ReasonSender {
+		t.Errorf("%+v, due %v, %s", s.last, s.d.Due, s.d.Steps[0].Reason)
+	}
+	s.in(5*time.Minute).send().is(message.Sent, "", sent)
+
+	// Where it expires before, the route goes on at once.
+	s = begin(t, message.Utility, sms(), whatsapp(message.Trigger{}))
+	s.d.ExpiresAt = start.Add(time.Minute)
+	s.attempt()
+	s.take(flow.Answer(&s.p, s.d, s.at, nil, no, s.now)).is(message.Sending, "", failed, queued)
+}

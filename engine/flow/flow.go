@@ -24,6 +24,7 @@ type Policy struct {
 	UnknownEnd    time.Duration                      // an unknown attempt without receipt ends after this
 	CappedWait    time.Duration                      // before a capped message is tried again
 	ThrottledWait time.Duration                      // when the provider named no time
+	SenderWait    time.Duration                      // before a sender that the provider does not know is tried again
 	ChargeOn      func(message.Channel) message.Fact // FactAccepted or FactDelivered
 }
 
@@ -41,6 +42,7 @@ func Default() Policy {
 		UnknownEnd:    24 * time.Hour,
 		CappedWait:    24 * time.Hour,
 		ThrottledWait: time.Second,
+		SenderWait:    5 * time.Minute,
 		ChargeOn: func(c message.Channel) message.Fact {
 			if c == message.SMS {
 				return message.FactAccepted
@@ -118,6 +120,7 @@ const (
 	ReasonThrottled      = "throttled"
 	ReasonCapped         = "capped"
 	ReasonMisconfigured  = "connector_misconfigured"
+	ReasonSender         = "sender_misconfigured"
 	ReasonWindowTemplate = "window_closed_template"
 	ReasonOptedOut       = "opted_out"
 	ReasonMarketingStays = "marketing_never_rerouted"

@@ -55,6 +55,9 @@ func (m *mover) status(w Which, a *message.Attempt, status message.ReceiptStatus
 		}
 		m.fact(w, message.FactRead, at, "")
 	case message.ReceiptFailed:
+		if m.doubted(f) {
+			return // a late answer of the doubtful kind: it stays unknown
+		}
 		m.failed(w, a, f, at)
 	case message.ReceiptExpired:
 		m.gone(w, a, message.FactExpired, at)

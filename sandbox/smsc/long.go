@@ -94,6 +94,12 @@ type Inbound struct {
 	To   string // the short code or number; empty means who wrote last
 	Text string
 	At   time.Time
+
+	// Octets go as they are, in one part of this coding, instead of Text: what a
+	// phone sends that is no text. Header says that they begin with a header.
+	Octets []byte
+	Coding uint8
+	Header bool
 }
 
 var (
@@ -130,6 +136,9 @@ func (s *Server) Write(in Inbound) (id string, err error) {
 	number := s.nextID.Add(1)
 	id = s.spell(number, false)
 	coding, parts := encodeParts(in.Text, byte(number))
+	if in.Octets != nil {
+		coding, parts = in.Coding, [][]byte{in.Octets}
+	}
 	if len(parts) > 255 {
 		return "", fmt.Errorf("%w: the text is too long", ErrInbound)
 	}
@@ -142,7 +151,7 @@ func (s *Server) Write(in Inbound) (id string, err error) {
 	box := s.owner(to).outbox
 	for _, part := range parts {
 		d := &smpp.DeliverSM{Source: smpp.Address{TON: 1, NPI: 1, Addr: from}, Destination: address(to), DataCoding: coding, ShortMessage: part}
-		if len(parts) > 1 {
+		if len(parts) > 1 || in.Header {
 			d.ESMClass = smpp.ESMUDHI
 		}
 		s.count.inbound.Add(1)

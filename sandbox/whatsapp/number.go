@@ -64,8 +64,29 @@ func fieldsOf(r *http.Request) []string {
 	return strings.Split(fields, ",")
 }
 
+// A Standing is what the provider thinks of a number.
+type Standing struct {
+	Quality    string // GREEN, YELLOW, RED
+	Throughput string // STANDARD, HIGH
+	Status     string // CONNECTED, FLAGGED, RESTRICTED …
+}
+
+// goodStanding is a number's until it is set.
+var goodStanding = Standing{"GREEN", "STANDARD", "CONNECTED"}
+
+// SetStanding makes the provider think otherwise of a number.
+func (s *Server) SetStanding(number string, st Standing) {
+	if n := s.numbers[number]; n != nil {
+		n.standing.Store(&st)
+	}
+}
+
 // appendInfo appends what GET P tells (wire facts, section 2.10).
 func (n *number) appendInfo(b []byte, fields []string) []byte {
+	st := n.standing.Load()
+	if st == nil {
+		st = &goodStanding
+	}
 	b = append(b, '{')
 	for _, f := range fields {
 		f, _, _ = strings.Cut(strings.TrimSpace(f), "{")
@@ -75,20 +96,21 @@ func (n *number) appendInfo(b []byte, fields []string) []byte {
 		case "verified_name":
 			b = appendMember(b, f, n.Name)
 		case "quality_rating":
-			b = appendMember(b, f, "GREEN")
+			b = appendMember(b, f, st.Quality)
 		case "code_verification_status":
 			b = appendMember(b, f, "VERIFIED")
 		case "name_status":
 			b = appendMember(b, f, "APPROVED")
 		case "status":
-			b = appendMember(b, f, "CONNECTED")
+			b = appendMember(b, f, st.Status)
 		case "platform_type":
 			b = appendMember(b, f, "CLOUD_API")
 		case "messaging_limit_tier", "whatsapp_business_manager_messaging_limit":
 			b = appendMember(b, f, "TIER_UNLIMITED")
 		case "throughput":
 			b = comma(b)
-			b = append(b, `"throughput":{"level":"STANDARD"}`...)
+			b = append(b, `"throughput":{`...)
+			b = append(appendMember(b, "level", st.Throughput), '}')
 		case "is_official_business_account":
 			b = comma(b)
 			b = append(b, `"is_official_business_account":false`...)

@@ -139,6 +139,7 @@ type number struct {
 	pace     bucket
 	client   atomic.Pointer[rsa.PublicKey] // the business's key, while payloads are encrypted
 	cloud    func() (*rsa.PrivateKey, error)
+	standing atomic.Pointer[Standing]
 }
 
 // Server is the pretend Cloud API. It is an http.Handler; Close ends its

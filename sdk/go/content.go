@@ -15,6 +15,10 @@ type Content struct {
 	Reaction *Reaction `json:"reaction,omitempty"`
 	Request  string    `json:"request,omitempty"` // "location"
 	Preview  bool      `json:"preview_url,omitempty"`
+
+	// Transliterate replaces characters outside the GSM alphabet by near ones
+	// where an SMS thereby takes fewer parts; nil: as the account is set.
+	Transliterate *bool `json:"transliterate,omitempty"`
 }
 
 // Media is one attachment: exactly one of URL, ID and Provider.

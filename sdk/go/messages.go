@@ -190,6 +190,7 @@ type Inbound struct {
 	Name       string          `json:"name,omitempty"`
 	EntryPoint bool            `json:"entry_point,omitempty"`
 	Referral   json.RawMessage `json:"referral,omitempty"`
+	Raw        json.RawMessage `json:"raw,omitempty"` // what has no field here: octets, missing parts …
 }
 
 // done gives no half-read answer with an error.

@@ -209,6 +209,16 @@ type Rendered struct {
 	Segments int      `json:"segments"`
 	Changes  []Change `json:"changes"`
 	Choices  []Choice `json:"choices,omitempty"`
+	Saving   *Saving  `json:"saving,omitempty"`
+}
+
+// A Saving is the same text in fewer billable parts, for the price of some
+// characters: Content.Transliterate takes it.
+type Saving struct {
+	Text     string `json:"text"`
+	Encoding string `json:"encoding"`
+	Segments int    `json:"segments"`
+	Detail   string `json:"detail"`
 }
 
 // A Change is one adaptation of content to a channel.

@@ -57,7 +57,11 @@ func FuzzSplit(f *testing.F) {
 		if whole != text {
 			t.Fatalf("%q became %q", text, whole)
 		}
-		Transliterate(text)
+		if plain, ok := Plain(text); ok {
+			if encoding, _, _ := Count(plain); encoding != GSM7 {
+				t.Fatalf("%q is not plain", plain)
+			}
+		}
 	})
 }
 

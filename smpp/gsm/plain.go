@@ -1,6 +1,9 @@
 package gsm
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // plainForms pairs characters outside the default alphabet with what a reader
 // takes for the same.
@@ -76,4 +79,24 @@ func plainForm(r rune) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Plain writes a text with characters of the default alphabet: straight quotes
+// for curly ones, hyphens for dashes, letters without the accents that are
+// missing. ok is false, and the text as it was, when some character has no such
+// form.
+func Plain(text string) (plain string, ok bool) {
+	out := make([]byte, 0, len(text))
+	for _, r := range text {
+		if n, _ := (Alphabet{}).septets(r); n > 0 {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		s, ok := plainForm(r)
+		if !ok {
+			return text, false
+		}
+		out = append(out, s...)
+	}
+	return string(out), true
 }

@@ -1,9 +1,6 @@
 package gsm
 
-import (
-	"fmt"
-	"unicode/utf8"
-)
+import "fmt"
 
 // Encoding is how the characters of a message are written.
 type Encoding uint8
@@ -268,31 +265,4 @@ func (c coder) header(b []byte, number, total int, o Options) []byte {
 	}
 	b[0] = byte(len(b) - 1)
 	return b
-}
-
-// Transliterate writes a text that needs UCS-2 with characters of the default
-// alphabet: straight quotes for curly ones, hyphens for dashes, letters without
-// the accents that are missing. It is offered only when every character has
-// such a form and the result needs fewer parts.
-func Transliterate(text string) (plain string, offered bool) {
-	encoding, before, _ := Count(text)
-	if encoding == GSM7 {
-		return text, false
-	}
-	out := make([]byte, 0, len(text))
-	for _, r := range text {
-		if n, _ := (Alphabet{}).septets(r); n > 0 {
-			out = utf8.AppendRune(out, r)
-			continue
-		}
-		s, ok := plainForm(r)
-		if !ok {
-			return text, false
-		}
-		out = append(out, s...)
-	}
-	if _, after, _ := Count(string(out)); after >= before {
-		return text, false
-	}
-	return string(out), true
 }

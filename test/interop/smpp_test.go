@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -114,6 +115,69 @@ func inbound(t *testing.T, p *peer, r *run) {
 		if status != 0 {
 			t.Errorf("a part was answered with %#x", status)
 		}
+	}
+}
+
+// npm smpp as the SMSC of an account with a link for each direction: receipts
+// and people come over the other one. Flash, octets and a push of people are
+// told as what they are, and refusals as what they mean.
+func TestSMSToNodeInTwoLinks(t *testing.T) {
+	p := node(t, "smsc.mjs")
+	var at struct{ Port int }
+	p.await("listening", &at)
+	c, err := sms.Open([]byte(fmt.Sprintf(`{"host":"127.0.0.1","port":%d,"system_id":"parley","password":"sandbox","bind":"transmitter+receiver"}`, at.Port)), channel.Env{Now: time.Now, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := link(t, c)
+	modes := map[string]bool{}
+	for range 2 {
+		var bound struct{ Mode string }
+		p.await("bound", &bound)
+		modes[bound.Mode] = true
+	}
+	if !modes["transmitter"] || !modes["receiver"] {
+		t.Errorf("bound as %v", modes)
+	}
+	for h := next(t, r.health); h.Links < 2; h = next(t, r.health) {
+	}
+	out := &message.Outbound{To: message.Address{Channel: message.Phone, ID: "+" + person}, From: message.Sender{Address: "Parley"}, Content: message.Content{Text: "Bonjour"}}
+	a, err := c.Send(t.Context(), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := next(t, r.events).(*message.Receipt); !ok || got.Status != message.ReceiptDelivered || !named(got, a.Parts) {
+		t.Errorf("receipt %+v for %v", got, a.Parts)
+	}
+	inbound(t, p, r)
+	for name, in := range map[string]struct {
+		order map[string]any
+		kind  message.InboundType
+		text  string
+		raw   string
+	}{
+		"flash":  {map[string]any{"coding": 0x10, "hex": "596573"}, message.InText, "Yes", `{"message_class":0}`},
+		"octets": {map[string]any{"coding": 0xF5, "hex": "0102ff"}, message.InUnsupported, "", `{"data_coding":245,"octets":"0102ff","kind":"binary","message_class":1}`},
+		"push":   {map[string]any{"coding": 4, "udh": "0605040b8423f0", "hex": "010603beaf848c82"}, message.InUnsupported, "", `{"data_coding":4,"octets":"010603beaf848c82","header":"0605040b8423f0","kind":"mms_notification","port":2948}`},
+	} {
+		in.order["from"], in.order["to"] = person, "36111"
+		var status int
+		p.do("write_octets", in.order, &status)
+		got, ok := next(t, r.events).(*message.Inbound)
+		if status != 0 || !ok || got.Type != in.kind || got.Content.Text != in.text || string(got.Raw) != in.raw {
+			t.Errorf("%s came as %+v %s, answered with %#x", name, got, got.Raw, status)
+		}
+	}
+	p.do("refuse", map[string]any{"statuses": []int{0x58, 0x08, 0x0B, 0x0A}}, new(int))
+	for _, want := range []message.FaultKind{message.Throttled, message.Transient, message.Unreachable, message.Misconfigured} {
+		_, err := c.Send(t.Context(), out)
+		var f *message.Fault
+		if !errors.As(err, &f) || f.Kind != want || !f.Certain || f.Doubtful != (want == message.Transient) {
+			t.Errorf("refused as %v (%+v), want %v", err, f, want)
+		}
+	}
+	if _, err := c.Send(t.Context(), out); err != nil {
+		t.Errorf("after the refusals: %v", err)
 	}
 }
 

@@ -11,16 +11,18 @@ const parts = new Map();
 
 const server = smpp.createServer((s) => {
   s.on("error", (e) => tell("error", { error: String(e) }));
-  s.on("bind_transceiver", (pdu) => {
-    if (pdu.system_id !== "parley" || pdu.password !== "sandbox") {
-      s.send(pdu.response({ command_status: smpp.ESME_RINVPASWD }));
-      s.close();
-      return;
-    }
-    session = s;
-    s.send(pdu.response({ system_id: "node" }));
-    tell("bound", { version: pdu.interface_version });
-  });
+  for (const mode of ["transceiver", "transmitter", "receiver"]) {
+    s.on(`bind_${mode}`, (pdu) => {
+      if (pdu.system_id !== "parley" || pdu.password !== "sandbox") {
+        s.send(pdu.response({ command_status: smpp.ESME_RINVPASWD }));
+        s.close();
+        return;
+      }
+      if (mode !== "transmitter") session = s;
+      s.send(pdu.response({ system_id: "node" }));
+      tell("bound", { version: pdu.interface_version, mode });
+    });
+  }
   s.on("enquire_link", (pdu) => {
     s.send(pdu.response());
     tell("enquired");
@@ -33,7 +35,9 @@ const server = smpp.createServer((s) => {
   s.on("submit_sm", (pdu) => submit(s, pdu));
 });
 
+let refusals = []; // statuses for the next submits
 function submit(s, pdu) {
+  if (refusals.length) return s.send(pdu.response({ command_status: refusals.shift() }));
   const id = (next++).toString(16);
   s.send(pdu.response({ message_id: id }));
   const body = pdu.short_message.message?.length ? pdu.short_message : { ...pdu.short_message, ...pdu.message_payload };
@@ -46,7 +50,7 @@ function submit(s, pdu) {
   }
   if (pdu.sar_total_segments) [ref, total, at] = [pdu.sar_msg_ref_num, pdu.sar_total_segments, pdu.sar_segment_seqnum];
   if (pdu.registered_delivery & 1) {
-    s.deliver_sm({
+    session.deliver_sm({
       source_addr: pdu.destination_addr, destination_addr: pdu.source_addr, esm_class: 4,
       receipted_message_id: id, message_state: 2,
       short_message: `id:${id} sub:001 dlvrd:001 submit date:2611221200 done date:2611221201 stat:DELIVRD err:000 text:`,
@@ -74,6 +78,11 @@ orders({
     }));
     return Promise.all(all);
   },
+  write_octets: ({ from, to, coding: data_coding, udh, hex }) => deliver({
+    source_addr: from, destination_addr: to, data_coding, esm_class: udh ? 0x40 : 0,
+    short_message: udh ? { udh: Buffer.from(udh, "hex"), message: Buffer.from(hex, "hex") } : Buffer.from(hex, "hex"),
+  }),
+  refuse: ({ statuses }) => { refusals = statuses; return 0; },
   enquire: () => new Promise((done) => session.enquire_link((a) => done(a.command_status))),
   unbind: () => new Promise((done) => session.unbind((a) => { done(a.command_status); session.close(); })),
 });
