@@ -100,6 +100,14 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 			*into = q.i(0)
 			q.done()
 		}
+		const enabled = ` AND EXISTS (SELECT 1 FROM endpoints n WHERE n.workspace = e.workspace AND n.disabled = '')`
+		var err error
+		if b.Untold, err = s.unread(c, store.WebhookReader, workspace, enabled); err != nil {
+			return err
+		}
+		if b.Unbooked, err = s.unread(c, store.LedgerReader, workspace, ""); err != nil {
+			return err
+		}
 		q := c.q(`SELECT state, count(*) FROM deliveries WHERE (?1 = 0 OR workspace = ?1) GROUP BY state`).int(workspace)
 		for {
 			more, err := q.row()
@@ -124,4 +132,23 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 		return nil, err
 	}
 	return b, nil
+}
+
+// unread counts the events that a reader of the log has still to read, of one
+// workspace or of all for 0.
+func (s *Store) unread(c *conn, reader string, workspace int64, and string) (int64, error) {
+	cursor, err := c.cursor(reader)
+	if err != nil {
+		return 0, err
+	}
+	p, err := s.place(c, cursor)
+	if err != nil {
+		return 0, err
+	}
+	q := c.q(`SELECT count(*) FROM events e WHERE e.seq > ?1 AND (?2 = 0 OR +e.workspace = ?2)` + and).int(p.seq).int(workspace)
+	if _, err := q.row(); err != nil {
+		return 0, err
+	}
+	defer q.done()
+	return q.i(0), nil
 }

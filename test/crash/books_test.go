@@ -115,6 +115,8 @@ type workspaceAudit struct {
 		Waiting   int
 		Callbacks int
 		Charges   int
+		Untold    int            `json:"events_untold"`
+		Unbooked  int            `json:"events_unbooked"`
 		Webhooks  map[string]int `json:"webhook_deliveries"`
 	}
 	Problems []string

@@ -164,7 +164,8 @@ func drain(t *testing.T, n *rig.Node, w *rig.World) {
 	}
 }
 
-// settle waits until nothing at all is in flight and nothing is left to tell.
+// settle waits until nothing at all is in flight, nothing is left to tell and
+// the log's readers stand at its end.
 func settle(t *testing.T, n *rig.Node) {
 	t.Helper()
 	var last []workspaceAudit
@@ -177,7 +178,7 @@ func settle(t *testing.T, n *rig.Node) {
 		last = rooms
 		left := 0
 		for _, room := range rooms {
-			left += room.Books.Ready + room.Books.Waiting + room.Books.Callbacks + room.Books.Webhooks["pending"]
+			left += room.Books.Ready + room.Books.Waiting + room.Books.Callbacks + room.Books.Untold + room.Books.Unbooked + room.Books.Webhooks["pending"]
 		}
 		if left == 0 {
 			return
