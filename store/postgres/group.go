@@ -234,6 +234,13 @@ func (w *writer) persist(ops []*op) error {
 			}
 		case try >= 3 || !again(err):
 			return err
+		case moved(err):
+			ctx, cancel := w.s.limit(context.Background())
+			err = w.s.noticeRestore(ctx, w.conn)
+			cancel()
+			if err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -261,7 +268,10 @@ func (w *writer) ready() error {
 	if err != nil {
 		return err
 	}
-	if err := durable(ctx, conn); err != nil {
+	if err = durable(ctx, conn); err == nil {
+		err = w.s.connected(ctx, conn)
+	}
+	if err != nil {
 		_ = conn.Close(ctx)
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,8 @@ type Store struct {
 	close  sync.Once
 	wg     sync.WaitGroup
 	writer *pgx.ConnConfig
+	opened atomic.Bool // the schema is known to be ours
+	blind  atomic.Bool // the server does not tell who it is
 }
 
 var _ store.Store = (*Store)(nil)
@@ -112,6 +115,7 @@ func (s *Store) connect(ctx context.Context) error {
 	c.ConnConfig = s.writer.Copy()
 	c.MaxConns = int32(s.opt.Readers)
 	c.MinConns = 0
+	c.AfterConnect = s.connected
 	if s.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return unavailable(err)
 	}
@@ -132,7 +136,11 @@ func (s *Store) check(ctx context.Context) error {
 	if err := checkVersion(ctx, s.pool); err != nil {
 		return err
 	}
-	return s.noticeRestore(ctx)
+	if err := s.noticeRestore(ctx, s.pool); err != nil {
+		return err
+	}
+	s.opened.Store(true)
+	return nil
 }
 
 // durable fails with store.ErrWeak when the server would acknowledge a write
@@ -264,6 +272,11 @@ func (s *Store) tx(ctx context.Context, write func(pgx.Tx) error) error {
 		err := s.once(ctx, write)
 		if err == nil || try == 3 || !again(err) {
 			return err
+		}
+		if moved(err) {
+			if err := s.noticeRestore(ctx, s.pool); err != nil {
+				return err
+			}
 		}
 	}
 }
