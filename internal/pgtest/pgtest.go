@@ -31,6 +31,7 @@ type Server struct {
 	bin    string
 	port   int
 	as     []string // command in front of every server command: another user when we are root
+	under  []string // command in front of the server
 	data   string
 	stdin  io.WriteCloser
 	done   chan struct{}
@@ -184,7 +185,7 @@ func (s *Server) Launch(settings ...string) error {
 		args = append(args, "-c", v)
 	}
 	line := append([]string{"sh", "-c", supervise, "sh"}, s.as...)
-	line = append(append(line, filepath.Join(s.bin, "postgres")), args...)
+	line = append(append(append(line, s.under...), filepath.Join(s.bin, "postgres")), args...)
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -208,6 +209,13 @@ func (s *Server) Launch(settings ...string) error {
 	}
 	return nil
 }
+
+// Under has later launches run the server under a command that becomes it, such
+// as strace -D. It runs as the server's user, in [Server.Dir].
+func (s *Server) Under(command ...string) { s.under = command }
+
+// Dir is the server's own directory.
+func (s *Server) Dir() string { return s.dir }
 
 // await returns once the server answers.
 func (s *Server) await() error {
