@@ -252,6 +252,42 @@ func (s *Server) Stop(abort bool) {
 	s.stdin = nil
 }
 
+// Occupy cuts every session of others and takes every connection the server
+// has; calling what it gives lets them go.
+func (s *Server) Occupy(t testing.TB) (free func()) {
+	t.Helper()
+	ctx := context.Background()
+	var held []*pgx.Conn
+	free = func() {
+		for _, c := range held {
+			_ = c.Close(ctx)
+		}
+		held = nil
+	}
+	t.Cleanup(free)
+	// Others come back while we take: cut and take until none is left to them.
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		conn, err := pgx.Connect(ctx, s.URL("postgres"))
+		if err == nil {
+			held = append(held, conn)
+			if _, err := conn.Exec(ctx, `SET application_name = 'occupier'`); err != nil {
+				t.Fatal(err)
+			}
+		} else if len(held) == 0 || time.Now().After(deadline) {
+			t.Fatalf("the server's connections cannot be taken: %v", err)
+		}
+		var others int
+		err = held[0].QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND application_name <> 'occupier'`).Scan(&others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if others == 0 && conn == nil {
+			return free
+		}
+	}
+}
+
 // Close stops the server and removes its files.
 func (s *Server) Close() {
 	s.Stop(true)

@@ -26,7 +26,10 @@ type trial struct {
 }
 
 func newTrial(t *testing.T, url string, args ...string) *trial {
-	w := rig.NewWorld(t, program, url)
+	return trialIn(t, rig.NewWorld(t, program, url), args...)
+}
+
+func trialIn(t *testing.T, w *rig.World, args ...string) *trial {
 	y := &trial{t: t, w: w, n: w.Node("one", args...), hooks: listen(t)}
 	key := y.n.FirstKey()
 	y.n.Start()

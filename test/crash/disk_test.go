@@ -1,0 +1,243 @@
+package crash
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-messaging/parley/internal/pgtest"
+	"github.com/parley-messaging/parley/test/internal/rig"
+)
+
+// says asks the node for something that must be made durable and gives how it
+// is answered.
+func (y *trial) says(path string, header map[string]string, body string, out any) (status int, retryAfter string) {
+	y.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "POST", y.n.API.Base+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	res, err := y.n.API.HTTP.Do(req)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	if out != nil && res.StatusCode < 300 {
+		if err := json.Unmarshal(raw, out); err != nil {
+			y.t.Fatal(err)
+		}
+	}
+	return res.StatusCode, res.Header.Get("Retry-After")
+}
+
+type smsStats struct {
+	SMS struct{ Retries, Lost int64 } `json:"sms"`
+}
+
+// tellsEverybody checks that while nothing can be stored a client, a provider
+// and an SMSC are each told to come again.
+func (y *trial) tellsEverybody() {
+	y.t.Helper()
+	// What still finds room is acknowledged and kept like everything else.
+	var status int
+	var after string
+	rig.Eventually(y.t, "a client is refused", 20*time.Second, func() bool {
+		to, made := y.l.fresh(), struct{ ID string }{}
+		status, after = y.says("/v1/messages", map[string]string{"Authorization": "Bearer " + y.n.API.Key},
+			`{"to": "+`+to+`", "purpose": "utility", "content": {"text": "message for `+to+`"}, "route": [{"channel": "sms"}]}`, &made)
+		if status == http.StatusAccepted {
+			y.l.keep(promise{made.ID, to, "sms", "utility", 1})
+		}
+		return status != http.StatusAccepted
+	})
+	if status != http.StatusServiceUnavailable || after == "" {
+		y.t.Errorf("a client is told %d, Retry-After %q", status, after)
+	}
+	body := `{"object": "whatsapp_business_account", "entry": []}`
+	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
+	mac.Write([]byte(body))
+	rig.Eventually(y.t, "a provider is refused", 20*time.Second, func() bool {
+		status, after = y.says("/callbacks/"+y.l.brand.WhatsApp, map[string]string{"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil))}, body, nil)
+		return status != http.StatusOK
+	})
+	if status != http.StatusServiceUnavailable || after == "" {
+		y.t.Errorf("a provider is told %d, Retry-After %q", status, after)
+	}
+	var before, now smsStats
+	y.w.Control.Must(y.t, "GET", "/stats", nil, &before)
+	rig.Eventually(y.t, "the SMSC is refused and keeps what it has", 20*time.Second, func() bool {
+		y.w.Control.Must(y.t, "GET", "/stats", nil, &now)
+		return now.SMS.Retries > before.SMS.Retries
+	})
+}
+
+// nothingGivenUp checks that no refusal made the SMSC give something up.
+func (y *trial) nothingGivenUp() {
+	y.t.Helper()
+	var s smsStats
+	y.w.Control.Must(y.t, "GET", "/stats", nil, &s)
+	if s.SMS.Lost > 0 {
+		y.t.Errorf("the SMSC gave up %d deliver_sm", s.SMS.Lost)
+	}
+}
+
+// TestDiskFull: the database's files cannot grow any more, twice, under load.
+// Everybody is told to come again, nothing acknowledged is lost, and the node
+// goes on by itself when there is room.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	t.Run("limit", func(t *testing.T) {
+		t.Parallel()
+		y := newTrial(t, "")
+		full(y, func() {
+			log := filepath.Join(y.w.Dir, "data", "parley.db-wal")
+			info, err := os.Stat(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The program's own log must have room: it is not what is tested.
+			size := max(info.Size(), 1<<20) + 256<<10
+			y.limit(strconv.FormatInt(size, 10) + ":unlimited")
+		}, func() { y.limit("unlimited") })
+	})
+	t.Run("filesystem", func(t *testing.T) {
+		t.Parallel()
+		w := rig.NewWorld(t, program, "")
+		data := filepath.Join(w.Dir, "data")
+		if err := os.Mkdir(data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		mount := func(options string) ([]byte, error) {
+			return exec.Command("mount", "-t", "tmpfs", "-o", options, "none", data).CombinedOutput()
+		}
+		if out, err := mount("size=64m,mode=700"); err != nil {
+			// The other half needs no rights.
+			t.Logf("no small file system can be mounted here: %v %s", err, out)
+			return
+		}
+		t.Cleanup(func() {
+			if out, err := exec.Command("umount", "-l", data).CombinedOutput(); err != nil {
+				t.Errorf("umount: %v %s", err, out)
+			}
+		})
+		y := trialIn(t, w)
+		filler := filepath.Join(data, "filler")
+		full(y, func() {
+			f, err := os.Create(filler)
+			if err != nil {
+				t.Fatal(err)
+			}
+			block := make([]byte, 64<<10)
+			for err == nil {
+				_, err = f.Write(block)
+			}
+			if err := f.Close(); err != nil {
+				t.Log(err) // it is full
+			}
+		}, func() {
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+		})
+	})
+}
+
+func full(y *trial, fill, free func()) {
+	y.t.Helper()
+	for range 2 {
+		y.flows()
+		fill()
+		y.refuses()
+		y.tellsEverybody()
+		free()
+		y.t.Logf("took messages again after %s", y.recovers(20*time.Second))
+	}
+	y.finish()
+	y.nothingGivenUp()
+}
+
+// limit sets how large a file of the node may grow.
+func (y *trial) limit(size string) {
+	y.t.Helper()
+	if out, err := exec.Command("prlimit", "--pid", strconv.Itoa(y.n.ID()), "--fsize="+size).CombinedOutput(); err != nil {
+		y.t.Fatalf("prlimit: %v %s", err, out)
+	}
+}
+
+// TestDatabaseHasNoConnection: somebody else takes every connection PostgreSQL
+// has left and cuts the node's. Clients hear 503; it goes on when there is one.
+func TestDatabaseHasNoConnection(t *testing.T) {
+	t.Parallel()
+	pg := pgtest.Start(t, migrate)
+	pg.Stop(false)
+	if err := pg.Launch("max_connections=30", "superuser_reserved_connections=0"); err != nil {
+		t.Fatal(err)
+	}
+	y := newTrial(t, pg.Database(t))
+	y.flows()
+	free := pg.Occupy(t)
+	y.refuses()
+	y.tellsEverybody()
+	free()
+	t.Logf("took messages again after %s", y.recovers(20*time.Second))
+	y.finish()
+	y.nothingGivenUp()
+}
+
+// TestSecondProcess: a server on a database that another holds says so and ends.
+func TestSecondProcess(t *testing.T) {
+	t.Parallel()
+	w := rig.NewWorld(t, program, "")
+	n := w.Node("one")
+	n.Start()
+	n.Up(30 * time.Second)
+	other := w.Node("two")
+	cmd := exec.Command(program, other.Line()[1:]...)
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "another process has this database open") {
+		t.Errorf("a second server: %v\n%s", err, out)
+	}
+	n.API.Must(t, "GET", "/readyz", nil, nil)
+}
+
+// TestReadOnlyFile: a server on a database it may not write says so and ends.
+func TestReadOnlyFile(t *testing.T) {
+	t.Parallel()
+	w := rig.NewWorld(t, program, "")
+	n := w.Node("one")
+	_ = n.FirstKey()
+	file := filepath.Join(w.Dir, "data", "parley.db")
+	if err := os.Chmod(file, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	line := n.Line()
+	if os.Getuid() == 0 { // who may otherwise write anything
+		line = append([]string{"setpriv", "--bounding-set=-dac_override", "--inh-caps=-all", "--"}, line...)
+	}
+	out, err := exec.Command(line[0], line[1:]...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "parley.db: permission denied") {
+		t.Errorf("a server on a read-only database: %v\n%s", err, out)
+	}
+}
