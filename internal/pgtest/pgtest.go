@@ -266,14 +266,16 @@ func (s *Server) Occupy(t testing.TB) (free func()) {
 	}
 	t.Cleanup(free)
 	// Others come back while we take: cut and take until none is left to them.
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	within, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
 		conn, err := pgx.Connect(ctx, s.URL("postgres"))
 		if err == nil {
 			held = append(held, conn)
 			if _, err := conn.Exec(ctx, `SET application_name = 'occupier'`); err != nil {
 				t.Fatal(err)
 			}
-		} else if len(held) == 0 || time.Now().After(deadline) {
+		} else if len(held) == 0 || within.Err() != nil {
 			t.Fatalf("the server's connections cannot be taken: %v", err)
 		}
 		var others int
@@ -317,10 +319,21 @@ func (s *Server) Template(ctx context.Context, prepare func(ctx context.Context,
 // one, and gives its URL. It is dropped at the end of the test.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
+	return s.create(t, template)
+}
+
+// Empty is Database without the template's schema.
+func (s *Server) Empty(t testing.TB) string {
+	t.Helper()
+	return s.create(t, "template0")
+}
+
+func (s *Server) create(t testing.TB, from string) string {
+	t.Helper()
 	name := fmt.Sprintf("test_%d", s.number.Add(1))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := s.admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+	if err := s.admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+from); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

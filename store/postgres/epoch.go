@@ -6,8 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/parley-messaging/parley/store"
 )
 
 // Epoch implements store.Upkeep. Raising it waits for every transaction that
@@ -78,8 +76,9 @@ func (s *Store) noticeRestore(ctx context.Context, conn session) error {
 	err := conn.QueryRow(ctx, `SELECT s.system_identifier, `+timeline+`, e.cluster, e.timeline FROM pg_control_system() s, epochs e WHERE e.id = 1`).
 		Scan(&cluster, &line, &was, &wasLine)
 	if err != nil {
-		if err = unavailable(err); errors.Is(err, store.ErrUnavailable) {
-			return err
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "42501" && pg.Code != "42883" { // no right, no such function
+			return unavailable(err)
 		}
 		s.blind.Store(true)
 		s.opt.Log.Warn("cannot tell whether the database was restored or failed over: after either raise the log's epoch by hand (parley migrate --raise-epoch)", "cause", err)

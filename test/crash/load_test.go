@@ -144,6 +144,10 @@ func (l *load) one(k kind) {
 	to := l.fresh()
 	body := k.body("message for " + to)
 	body["to"] = "+" + to
+	if k.name == "sms" {
+		// Every sender carries some of it.
+		body["route"].([]any)[0].(map[string]any)["sender"] = l.brand.SMS[l.number.Load()%int64(len(l.brand.SMS))]
+	}
 	var a struct{ ID string }
 	if l.insist("/v1/messages", l.key(), body, &a) {
 		l.keep(promise{a.ID, to, k.name, k.purpose, k.steps})
