@@ -296,13 +296,14 @@ func (s *shard) store(turns []*turn) {
 		if errors.Is(err, store.ErrUncertain) || s.e.ctx.Err() != nil {
 			// Think again from what is stored: every act is harmless when its
 			// work turns out to be done already. A disk or a network may leave us
-			// unsure for long: no input is given up for it.
-			if s.unsure > 0 && !s.e.pause(s.unsure) {
-				return
+			// unsure for long: no input is given up for it while we live.
+			cost := 0
+			if s.unsure > 0 && !s.e.pause(s.unsure) || s.e.ctx.Err() != nil {
+				cost = 1
 			}
 			s.unsure = min(max(2*s.unsure, 10*time.Millisecond), 100*time.Millisecond)
 			for _, t := range written {
-				s.repeat(t, 0)
+				s.repeat(t, cost)
 			}
 			return
 		}
