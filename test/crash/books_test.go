@@ -162,6 +162,13 @@ func listen(t *testing.T) *listener {
 	return l
 }
 
+// enlist makes the listener an endpoint. It wants every event of the log: what
+// came before it may be passed by, so it goes first.
+func (l *listener) enlist(t *testing.T, c *rig.Client) {
+	t.Helper()
+	c.Must(t, "POST", "/v1/webhooks", map[string]any{"url": l.URL}, nil)
+}
+
 // A verdict counts what a comparison saw.
 type verdict struct {
 	Promised, Delivered, Unknown, Retries, People, Events, Repeated, Charges, PeopleTwice int

@@ -34,8 +34,9 @@ func trialIn(t *testing.T, w *rig.World, args ...string) *trial {
 	key := y.n.FirstKey()
 	y.n.Start()
 	y.n.Up(30 * time.Second)
+	y.n.API.Key = key
+	y.hooks.enlist(t, y.n.API)
 	brand := y.n.Seed(key, "", nil)
-	y.n.API.Must(t, "POST", "/v1/webhooks", map[string]any{"url": y.hooks.URL}, nil)
 	y.l = newLoad(t, w, brand, func() *rig.Client { return y.n.API })
 	y.l.begin(3, 20*time.Millisecond)
 	return y

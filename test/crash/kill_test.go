@@ -48,9 +48,10 @@ func killing(t *testing.T, url string) {
 	key := n.FirstKey()
 	n.Start()
 	n.Up(30 * time.Second)
-	brand := n.Seed(key, "", nil)
+	n.API.Key = key
 	hooks := listen(t)
-	n.API.Must(t, "POST", "/v1/webhooks", map[string]any{"url": hooks.URL}, nil)
+	hooks.enlist(t, n.API)
+	brand := n.Seed(key, "", nil)
 
 	l := newLoad(t, w, brand, func() *rig.Client { return n.API })
 	l.begin(4, 15*time.Millisecond)

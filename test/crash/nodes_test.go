@@ -30,6 +30,7 @@ type cluster struct {
 	turn   atomic.Int64
 	asleep atomic.Pointer[rig.Node] // frozen: a balancer stops asking it
 	brand  *rig.Brand
+	hooks  *listener
 }
 
 func newCluster(t *testing.T, nodes int) *cluster {
@@ -55,6 +56,8 @@ func newCluster(t *testing.T, nodes int) *cluster {
 			t.Fatal("a node does not start")
 		}
 	}
+	c.hooks = listen(t)
+	c.hooks.enlist(t, c.nodes[0].API)
 	c.brand = c.nodes[0].Seed(key, balancer.URL, map[string]any{"binds": bindsAgreed})
 	for _, n := range c.nodes[1:] {
 		rig.Eventually(t, "the other node knows the configuration", 5*time.Second, func() bool {
@@ -142,8 +145,6 @@ func (c *cluster) probeFrom(t *testing.T, l *load, n *rig.Node, sender string) t
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
-	hooks := listen(t)
-	c.nodes[0].API.Must(t, "POST", "/v1/webhooks", map[string]any{"url": hooks.URL}, nil)
 	l := newLoad(t, c.w, c.brand, c.any)
 	l.begin(3, 20*time.Millisecond)
 	watch := watchBinds(c.w)
@@ -187,13 +188,13 @@ func TestTakeOver(t *testing.T) {
 		_ = c.probe(t, l, frozen)
 	}
 
-	v := c.finish(t, l, hooks)
+	v := c.finish(t, l)
 	t.Logf("taken over after: %s; %+v", strings.Join(told, ", "), v)
 }
 
 // finish stops the load and every node, gives one of them what only time can
 // settle, and compares the journals.
-func (c *cluster) finish(t *testing.T, l *load, hooks *listener) verdict {
+func (c *cluster) finish(t *testing.T, l *load) verdict {
 	t.Helper()
 	l.end()
 	for _, n := range c.nodes {
@@ -208,7 +209,7 @@ func (c *cluster) finish(t *testing.T, l *load, hooks *listener) verdict {
 	last.Start()
 	last.Up(30 * time.Second)
 	settle(t, last)
-	return compare(t, l, last.API, hooks)
+	return compare(t, l, last.API, c.hooks)
 }
 
 // TestThreeNodes: three nodes share four accounts. One is killed, then two at
@@ -229,8 +230,19 @@ func TestThreeNodes(t *testing.T) {
 			})
 		}
 	}
-	hooks := listen(t)
-	c.nodes[0].API.Must(t, "POST", "/v1/webhooks", map[string]any{"url": hooks.URL}, nil)
+	// A new account's callbacks are known on every node from the first moment.
+	for i, made := range c.nodes {
+		var account struct{ ID string }
+		made.API.Must(t, "POST", "/v1/connectors", map[string]any{"kind": "whatsapp_cloud", "name": "brand new", "config": map[string]any{
+			"phone_number_id": "1234567890", "waba_id": "1234567891", "token": "t", "app_secret": "s", "verify_token": "v",
+		}}, &account)
+		asked := c.nodes[(i+1)%len(c.nodes)]
+		path := "/callbacks/" + account.ID + "?hub.mode=subscribe&hub.challenge=1&hub.verify_token=v"
+		if _, err := asked.API.Call(context.Background(), "GET", path, nil, nil); err != nil {
+			t.Errorf("a callback of a new account, on another node: %v", err)
+		}
+		made.API.Must(t, "DELETE", "/v1/connectors/"+account.ID, nil, nil)
+	}
 	l := newLoad(t, c.w, c.brand, c.any)
 	everywhere := func(n *rig.Node) (slowest time.Duration) {
 		for _, sender := range c.brand.SMS {
@@ -279,7 +291,7 @@ func TestThreeNodes(t *testing.T) {
 	if most := watch(); most > bindsAgreed {
 		t.Errorf("%d links of one account were bound at a time, %d are agreed", most, bindsAgreed)
 	}
-	v := c.finish(t, l, hooks)
+	v := c.finish(t, l)
 	t.Logf("%s; %+v", strings.Join(told, "; "), v)
 }
 
