@@ -62,7 +62,14 @@ func Run(m *testing.M, prepare func(ctx context.Context, url string) error, use 
 // an empty one); it is stopped at the end of the test.
 func Start(t testing.TB, prepare func(ctx context.Context, url string) error) *Server {
 	t.Helper()
-	s, err := New()
+	return StartIn(t, "", prepare)
+}
+
+// StartIn is Start with the server's files within a folder, which anybody may
+// enter ("" = the folder for temporary files).
+func StartIn(t testing.TB, folder string, prepare func(ctx context.Context, url string) error) *Server {
+	t.Helper()
+	s, err := newIn(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,12 +83,14 @@ func Start(t testing.TB, prepare func(ctx context.Context, url string) error) *S
 }
 
 // New initialises and starts a server. The caller closes it.
-func New() (*Server, error) {
+func New() (*Server, error) { return newIn("") }
+
+func newIn(folder string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "pgtest")
+	dir, err := os.MkdirTemp(folder, "pgtest")
 	if err != nil {
 		return nil, err
 	}
@@ -233,6 +242,16 @@ func (s *Server) await() error {
 			return fmt.Errorf("PostgreSQL does not answer: %w", err)
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// Alive reports whether the server's first process runs.
+func (s *Server) Alive() bool {
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
 	}
 }
 

@@ -29,6 +29,8 @@ type Store struct {
 	writer *pgx.ConnConfig
 	opened atomic.Bool // the schema is known to be ours
 	blind  atomic.Bool // the server does not tell who it is
+
+	trouble atomic.Pointer[trouble] // the last
 }
 
 var _ store.Store = (*Store)(nil)
@@ -188,9 +190,16 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 // clock is the database's clock in microseconds; it moves inside transactions.
 const clock = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
-// Ping implements store.Store: it commits a write.
+// Ping implements store.Store: it commits a write, and fails too where a group
+// of writes was refused a moment ago.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.exec(ctx, "UPDATE probe SET at = "+clock+" WHERE id = 1")
+	if err := s.exec(ctx, "UPDATE probe SET at = "+clock+" WHERE id = 1"); err != nil {
+		return err
+	}
+	if t := s.trouble.Load(); t != nil && s.now().Sub(t.at) < fresh {
+		return t.err
+	}
+	return nil
 }
 
 // limit bounds what waits for the server, should the network swallow it.

@@ -56,9 +56,9 @@ type smsStats struct {
 	SMS struct{ Retries, Lost int64 } `json:"sms"`
 }
 
-// tellsEverybody checks that while nothing can be stored a client, a provider
-// and an SMSC are each told to come again.
-func (y *trial) tellsEverybody() {
+// tellsClients checks that while messages cannot be stored a client is told to
+// come again.
+func (y *trial) tellsClients() {
 	y.t.Helper()
 	// What still finds room is acknowledged and kept like everything else.
 	var status int
@@ -75,6 +75,15 @@ func (y *trial) tellsEverybody() {
 	if status != http.StatusServiceUnavailable || after == "" {
 		y.t.Errorf("a client is told %d, Retry-After %q", status, after)
 	}
+}
+
+// tellsEverybody checks that while nothing can be stored a client, a provider
+// and an SMSC are each told to come again.
+func (y *trial) tellsEverybody() {
+	y.t.Helper()
+	y.tellsClients()
+	var status int
+	var after string
 	body := `{"object": "whatsapp_business_account", "entry": []}`
 	mac := hmac.New(sha256.New, []byte("sandbox-secret"))
 	mac.Write([]byte(body))
@@ -129,49 +138,90 @@ func TestDiskFull(t *testing.T) {
 		if err := os.Mkdir(data, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		mount := func(options string) ([]byte, error) {
-			return exec.Command("mount", "-t", "tmpfs", "-o", options, "none", data).CombinedOutput()
+		if !mountSmall(t, data, "size=64m,mode=700") {
+			return // the other half needs no rights
 		}
-		if out, err := mount("size=64m,mode=700"); err != nil {
-			// The other half needs no rights.
-			t.Logf("no small file system can be mounted here: %v %s", err, out)
-			return
-		}
-		t.Cleanup(func() {
-			if out, err := exec.Command("umount", "-l", data).CombinedOutput(); err != nil {
-				t.Errorf("umount: %v %s", err, out)
-			}
-		})
 		y := trialIn(t, w)
-		filler := filepath.Join(data, "filler")
-		full(y, func() {
-			f, err := os.Create(filler)
-			if err != nil {
-				t.Fatal(err)
-			}
-			block := make([]byte, 64<<10)
-			for err == nil {
-				_, err = f.Write(block)
-			}
-			if err := f.Close(); err != nil {
-				t.Log(err) // it is full
-			}
-		}, func() {
-			if err := os.Remove(filler); err != nil {
-				t.Fatal(err)
-			}
-		})
+		full(y, func() { fill(t, data) }, func() { free(t, data) })
 	})
 }
 
-func full(y *trial, fill, free func()) {
+// mountSmall mounts a small file system for a test; it reports whether it may.
+func mountSmall(t *testing.T, at, options string) bool {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "none", at).CombinedOutput(); err != nil {
+		t.Logf("no small file system can be mounted here: %v %s", err, out)
+		return false
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", "-l", at).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v %s", err, out)
+		}
+	})
+	return true
+}
+
+// fill leaves no room on a file system; free gives it back.
+func fill(t *testing.T, folder string) {
+	f, err := os.Create(filepath.Join(folder, "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 64<<10)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	if err := f.Close(); err != nil {
+		t.Log(err) // it is full
+	}
+}
+
+func free(t *testing.T, folder string) {
+	if err := os.Remove(filepath.Join(folder, "filler")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDatabaseDiskFull: PostgreSQL's own disk is full. It refuses what needs
+// another page, while smaller writes may pass, or goes down, as it does when its
+// log cannot be written. Clients hear it, nothing acknowledged is lost, and the
+// node goes on when the server does.
+func TestDatabaseDiskFull(t *testing.T) {
+	t.Parallel()
+	folder, err := os.MkdirTemp("", "pgdisk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if !mountSmall(t, folder, "size=320m,mode=755") {
+		return // store/postgres TestExhausted sees the server's refusals
+	}
+	pg := pgtest.StartIn(t, folder, migrate)
+	y := newTrial(t, pg.Database(t))
+	y.flows()
+	fill(t, folder)
+	y.tellsClients()
+	y.refuses()
+	free(t, folder)
+	if !pg.Alive() {
+		t.Log("the server went down")
+		pg.Stop(true)
+		if err := pg.Launch(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("took messages again after %s", y.recovers(60*time.Second))
+	y.finish()
+	y.nothingGivenUp()
+}
+
+func full(y *trial, squeeze, relax func()) {
 	y.t.Helper()
 	for range 2 {
 		y.flows()
-		fill()
+		squeeze()
 		y.refuses()
 		y.tellsEverybody()
-		free()
+		relax()
 		y.t.Logf("took messages again after %s", y.recovers(20*time.Second))
 	}
 	y.finish()
