@@ -146,7 +146,7 @@ func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
 	l := newLoad(t, c.w, c.brand, c.any)
-	l.begin(3, 20*time.Millisecond)
+	l.begin(2, 50*time.Millisecond)
 	watch := watchBinds(c.w)
 	var told []string
 	for _, how := range []string{"kill", "kill", "stop", "stop"} {
