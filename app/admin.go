@@ -75,6 +75,8 @@ type BooksJSON struct {
 	Charges   int64            `json:"charges"`
 	Webhooks  map[string]int64 `json:"webhook_deliveries"`
 	Events    int64            `json:"events"`
+	Untold    int64            `json:"events_untold"`
+	Unbooked  int64            `json:"events_unbooked"`
 	Orphans   int64            `json:"orphans"`
 }
 
@@ -93,7 +95,7 @@ func AuditAll(ctx context.Context, s store.Store) ([]WorkspaceAudit, error) {
 		one := WorkspaceAudit{ID: w.ID, Name: w.Name, Problems: Audit(b), Books: BooksJSON{
 			Accepted: b.Accepted, States: make(map[string]int64, len(b.States)), Ready: b.Ready, Waiting: b.Waiting, Lost: b.Lost,
 			OpenRefs: b.OpenRefs, Parked: b.Parked, Callbacks: b.Callbacks, SetAside: b.SetAside, Received: b.Received,
-			Charges: b.Charges, Webhooks: b.Webhooks, Events: b.Events, Orphans: b.Orphans,
+			Charges: b.Charges, Webhooks: b.Webhooks, Events: b.Events, Untold: b.Untold, Unbooked: b.Unbooked, Orphans: b.Orphans,
 		}}
 		for state, n := range b.States {
 			one.Books.States[state.String()] = n

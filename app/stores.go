@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -44,4 +45,16 @@ func openStore(ctx context.Context, o *Options, now func() time.Time, log *slog.
 		return s, false, nil
 	}
 	return nil, false, fmt.Errorf("database-url must begin with sqlite: or postgres://")
+}
+
+// RaiseEpoch begins a new epoch of the event log of a database whose schema is
+// this program's, and gives it. PostgreSQL may be in use; the embedded database
+// must not be.
+func RaiseEpoch(ctx context.Context, o Options) (int64, error) {
+	s, _, err := openStore(ctx, &o, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return 0, err
+	}
+	epoch, err := s.Epoch(ctx, true)
+	return epoch, errors.Join(err, s.Close())
 }

@@ -70,6 +70,10 @@ type owner struct {
 	failed   map[message.ConnectorID][]byte // configurations that would not open
 	wake     chan struct{}
 	began    time.Time
+
+	asked  chan struct{} // capacity 1: somebody looks for an account that is not here
+	looked chan struct{} // closed after the next look for it; guarded by mu
+	blind  error         // why the last look failed; guarded by mu
 }
 
 func (o *owner) init(e *Engine) {
@@ -77,6 +81,7 @@ func (o *owner) init(e *Engine) {
 	o.accounts = make(map[message.ConnectorID]*account)
 	o.failed = make(map[message.ConnectorID][]byte)
 	o.wake = make(chan struct{}, 1)
+	o.asked, o.looked = make(chan struct{}, 1), make(chan struct{})
 }
 
 func (o *owner) start(ctx context.Context) error {
@@ -88,12 +93,24 @@ func (o *owner) start(ctx context.Context) error {
 func (o *owner) run() {
 	every := time.NewTicker(o.e.o.LeaseFor / 3)
 	defer every.Stop()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	<-rest.C
+	asked := o.asked // nil while strangers have to wait
 	for {
 		select {
 		case <-o.e.quit:
 			return
 		case <-every.C:
 		case <-o.wake:
+		case <-rest.C:
+			asked = o.asked
+			continue
+		case <-asked:
+			o.search()
+			asked = nil
+			rest.Reset(lookPause)
+			continue
 		case id := <-o.e.store.Woken():
 			if a := o.account(id); a != nil {
 				if l := a.lane(); l != nil {
@@ -118,32 +135,15 @@ func (o *owner) look() {
 
 // turn follows the configuration and renews or takes leases.
 func (o *owner) turn(ctx context.Context) error {
-	rooms, err := o.e.o.Workspaces.List(ctx)
-	if err != nil {
+	ids, err := o.follow(ctx)
+	if err != nil || len(ids) == 0 {
 		return err
 	}
-	wanted := make(map[message.ConnectorID]bool)
-	var ids []message.ConnectorID
-	for _, w := range rooms {
-		cfg, err := o.e.o.Workspaces.Config(ctx, w.ID)
-		if err != nil {
-			return err
-		}
-		for _, c := range cfg.Connectors {
-			wanted[c.ID] = true
-			if a := o.open(ctx, c); a != nil {
-				ids = append(ids, c.ID)
-			}
-		}
-	}
-	for _, a := range o.all() {
-		if !wanted[a.id] {
-			o.shut(a)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
+	return o.renew(ctx, ids)
+}
+
+// renew renews or takes the leases of open accounts.
+func (o *owner) renew(ctx context.Context, ids []message.ConnectorID) error {
 	asked := time.Now()
 	leases, err := o.e.store.Lease(ctx, o.e.o.Node, ids, o.e.o.LeaseFor)
 	if err != nil {

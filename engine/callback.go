@@ -21,9 +21,9 @@ func (e *Engine) Callback(ctx context.Context, id message.ConnectorID, c *channe
 	if !e.intake.Load() {
 		return channel.Answer{}, ErrStopped
 	}
-	a := e.owner.account(id)
-	if a == nil {
-		return channel.Answer{}, store.ErrNotFound
+	a, err := e.owner.find(ctx, id)
+	if err != nil {
+		return channel.Answer{}, err
 	}
 	receiver, ok := a.conn.(channel.Receiver)
 	if !ok {

@@ -29,6 +29,8 @@ type shard struct {
 
 	cache map[message.MessageID]*record
 	order []message.MessageID // of insertion, for eviction
+
+	unsure time.Duration // how long to wait should a commit's outcome be unknown again
 }
 
 // A record is a delivery in a shard's memory.
@@ -286,6 +288,7 @@ func (s *shard) store(turns []*turn) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		results, err := s.e.store.Apply(s.e.ctx, changes)
 		if err == nil {
+			s.unsure = 0
 			for i, t := range written {
 				s.applied(t, results[i])
 			}
@@ -293,9 +296,15 @@ func (s *shard) store(turns []*turn) {
 		}
 		if errors.Is(err, store.ErrUncertain) || s.e.ctx.Err() != nil {
 			// Think again from what is stored: every act is harmless when its
-			// work turns out to be done already.
+			// work turns out to be done already. A disk or a network may leave us
+			// unsure for long: no input is given up for it while we live.
+			cost := 0
+			if s.unsure > 0 && !s.e.pause(s.unsure) || s.e.ctx.Err() != nil {
+				cost = 1
+			}
+			s.unsure = min(max(2*s.unsure, 10*time.Millisecond), 100*time.Millisecond)
 			for _, t := range written {
-				s.again(t)
+				s.repeat(t, cost)
 			}
 			return
 		}
@@ -370,12 +379,15 @@ func (s *shard) finish(t *turn, parked []store.Parked) {
 	}
 }
 
-// again reloads a delivery and acts on its inputs once more.
-func (s *shard) again(t *turn) {
+// again reloads a delivery and acts on its inputs once more; not for ever.
+func (s *shard) again(t *turn) { s.repeat(t, 1) }
+
+// repeat is again; cost is what it takes of the tries of each input.
+func (s *shard) repeat(t *turn, cost int) {
 	delete(s.cache, t.r.d.ID)
 	for _, in := range t.inputs {
 		in.rec = nil
-		in.tries++
+		in.tries += cost
 		if in.tries > 20 {
 			s.e.log.Error("a delivery keeps changing under its shard", "message", in.id)
 			in.lost(true)

@@ -42,3 +42,33 @@ func TestAttemptWhoseCommitWasCut(t *testing.T) {
 		t.Errorf("the person got it %d times", n)
 	}
 }
+
+// A shakyStore fails the commits of one kind of change as a disk with errors
+// does: nothing is written, and nobody knows that.
+type shakyStore struct {
+	store.Store
+	left atomic.Int64
+}
+
+func (s *shakyStore) Apply(ctx context.Context, changes []*store.Change) ([]store.Applied, error) {
+	for _, c := range changes {
+		if c.Delivery.State >= message.Sent && s.left.Add(-1) >= 0 {
+			return nil, store.ErrUncertain
+		}
+	}
+	return s.Store.Apply(ctx, changes)
+}
+
+// TestAnswersOutliveABadDisk: the provider took a marketing message, its answer
+// cannot be stored for a while, and nothing else will ever tell. It is not
+// given up.
+func TestAnswersOutliveABadDisk(t *testing.T) {
+	shaky := new(shakyStore)
+	shaky.left.Store(25)
+	w := newWorldOn(t, func(s store.Store) engine.Store { shaky.Store = s; return shaky })
+	a := w.send(smsTo(magic("18"), message.Marketing)) // no receipt will tell what the answer told
+	w.until(a.ID, "sent", func(d *message.Delivery) bool { return d.State == message.Sent })
+	if shaky.left.Load() > 0 {
+		t.Fatal("the disk was good")
+	}
+}

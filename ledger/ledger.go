@@ -15,9 +15,7 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
-// readerName is the name of the cursor in the store: a promise to every
-// version that comes after.
-const readerName = "ledger"
+const readerName = store.LedgerReader
 
 const (
 	readLimit = 1000

@@ -59,5 +59,7 @@ type Books struct {
 	Charges   int64
 	Webhooks  map[string]int64 // deliveries by state
 	Events    int64
+	Untold    int64 // events the webhooks' reader has still to read, of workspaces with an enabled endpoint
+	Unbooked  int64 // events the ledger's reader has still to read: charges may follow
 	Orphans   int64 // messages without delivery or deliveries without message: must be 0
 }

@@ -27,6 +27,13 @@ type Log interface {
 	SaveCursor(ctx context.Context, reader string, c Cursor) error
 }
 
+// The readers of the log whose backlog Books counts. Their names are stored: a
+// promise to every version that comes after.
+const (
+	WebhookReader = "webhooks"
+	LedgerReader  = "ledger"
+)
+
 // A Cursor is a place in the log; opaque outside the store.
 type Cursor string
 

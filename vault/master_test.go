@@ -57,6 +57,9 @@ func TestMasterFile(t *testing.T) {
 	if err != nil || loaded.CurrentID() != created.CurrentID() {
 		t.Errorf("load: %v", err)
 	}
+	if left, err := filepath.Glob(path + ".*"); err != nil || len(left) > 0 {
+		t.Errorf("left beside the key: %v, %v", left, err)
+	}
 	if _, err := CreateMaster(path); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("created over an existing file: %v", err)
 	}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bufio"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -45,10 +46,30 @@ func LoadMaster(value, path string) (*Masters, error) {
 // sealed; it is backed up apart from the database.
 func CreateMaster(path string) (*Masters, error) {
 	line := "# Parley master key. Back it up apart from the database; without it nothing opens.\n" + newMasterLine()
-	if err := writeSynced(path, line); err != nil {
+	if err := publish(path, line); err != nil {
 		return nil, &MasterError{Path: path, Problem: "cannot create", Err: err}
 	}
 	return LoadMaster("", path)
+}
+
+// publish makes a file that is whole from the first moment it is there: a start
+// that was cut off leaves none. It writes over nothing.
+func publish(path, text string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return &os.PathError{Op: "create", Path: path, Err: os.ErrExist}
+	}
+	part := path + "." + rand.Text()
+	if err := writeSynced(part, text); err != nil {
+		return err
+	}
+	err := os.Link(part, path)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, os.ErrPermission) {
+		// A file system without links: renaming is as whole, and two starts at
+		// once are the operator's to avoid there.
+		err = os.Rename(part, path)
+		return errors.Join(err, syncDir(path))
+	}
+	return errors.Join(err, os.Remove(part), syncDir(path))
 }
 
 // RotateMaster puts a new key before those in the file at path, by writing a

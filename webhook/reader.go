@@ -10,9 +10,7 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
-// readerName is the name of the cursor in the store: a promise to every
-// version that comes after.
-const readerName = "webhooks"
+const readerName = store.WebhookReader
 
 const (
 	readLimit  = 1000

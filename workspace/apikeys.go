@@ -34,22 +34,36 @@ type tokens struct {
 // CreateAPIKey makes a key for clients of a workspace. The secret is shown
 // once: "pk_" and 43 characters of base64url; the store keeps a keyed hash.
 func (r *Registry) CreateAPIKey(ctx context.Context, ws message.WorkspaceID, name string, scopes []string) (secret string, key *store.APIKey, err error) {
-	if _, err := r.Get(ctx, ws); err != nil {
+	key, err = r.CreateAPIKeyShown(ctx, ws, name, scopes, func(s string) error { secret = s; return nil })
+	if err != nil {
 		return "", nil, err
+	}
+	return secret, key, nil
+}
+
+// CreateAPIKeyShown is CreateAPIKey for a key that must not exist unseen: show
+// gets the secret before it is stored, and nothing is stored when show fails.
+// The key is good once this returns.
+func (r *Registry) CreateAPIKeyShown(ctx context.Context, ws message.WorkspaceID, name string, scopes []string, show func(secret string) error) (*store.APIKey, error) {
+	if _, err := r.Get(ctx, ws); err != nil {
+		return nil, err
 	}
 	var raw [32]byte
 	_, _ = rand.Read(raw[:]) // never fails: it ends the program instead
-	secret = apiKeyPrefix + base64.RawURLEncoding.EncodeToString(raw[:])
+	secret := apiKeyPrefix + base64.RawURLEncoding.EncodeToString(raw[:])
 	now := r.now()
-	key = &store.APIKey{
+	key := &store.APIKey{
 		ID: message.APIKeyID(r.ids.Next(now)), Workspace: ws, Name: name,
 		Hash: r.installation.HashAPIKey(secret), Hint: secret[len(secret)-4:],
 		Scopes: scopes, CreatedAt: now,
 	}
-	if err := r.store.CreateAPIKey(ctx, key); err != nil {
-		return "", nil, err
+	if err := show(secret); err != nil {
+		return nil, err
 	}
-	return secret, key, nil
+	if err := r.store.CreateAPIKey(ctx, key); err != nil {
+		return nil, err
+	}
+	return key, nil
 }
 
 // Authenticate gives the key of a secret, from memory for five seconds: a

@@ -98,7 +98,8 @@ func (a *auditOut) show(p palette) error {
 			[]string{"  open receipts", fmt.Sprintf("%d expected, %d parked", b.OpenRefs, b.Parked)},
 			[]string{"  received", fmt.Sprint(b.Received)},
 			[]string{"  callbacks", fmt.Sprintf("%d to do, %d set aside", b.Callbacks, b.SetAside)},
-			[]string{"  charges", fmt.Sprint(b.Charges)}, []string{"  events", fmt.Sprint(b.Events)})
+			[]string{"  charges", fmt.Sprint(b.Charges)},
+			[]string{"  events", fmt.Sprintf("%d, readers have %d to tell and %d to book", b.Events, b.Untold, b.Unbooked)})
 		var hooks []string
 		for state, n := range b.Webhooks {
 			hooks = append(hooks, fmt.Sprintf("%d %s", n, state))

@@ -6,13 +6,15 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/parley-messaging/parley/app"
 	"github.com/parley-messaging/parley/store/postgres"
 	"github.com/parley-messaging/parley/store/sqlite"
 )
 
 type migrateCmd struct {
 	databaseFlags
-	JSON bool `name:"json" help:"Print JSON."`
+	RaiseEpoch bool `help:"Begin a new epoch of the event log: for databases that were put back, or failed over, where Parley cannot tell by itself."`
+	JSON       bool `name:"json" help:"Print JSON."`
 }
 
 // Run brings the schema forward, or makes the database.
@@ -43,8 +45,18 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return explain(err)
 	}
+	var epoch int64
+	if c.RaiseEpoch {
+		if epoch, err = app.RaiseEpoch(ctx, o); err != nil {
+			return explain(err)
+		}
+	}
 	if c.JSON {
-		return printJSON(map[string]any{"version": to, "changed": from != to && from >= 0})
+		told := map[string]any{"version": to, "changed": from != to && from >= 0}
+		if c.RaiseEpoch {
+			told["epoch"] = epoch
+		}
+		return printJSON(told)
 	}
 	switch {
 	case from == to:
@@ -53,6 +65,9 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 		fmt.Printf("a database was made, at version %d\n", to)
 	default:
 		fmt.Printf("the schema is at version %d\n", to)
+	}
+	if c.RaiseEpoch {
+		fmt.Printf("the event log begins epoch %d\n", epoch)
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type Server struct {
 	bin    string
 	port   int
 	as     []string // command in front of every server command: another user when we are root
+	under  []string // command in front of the server
 	data   string
 	stdin  io.WriteCloser
 	done   chan struct{}
@@ -61,7 +62,14 @@ func Run(m *testing.M, prepare func(ctx context.Context, url string) error, use 
 // an empty one); it is stopped at the end of the test.
 func Start(t testing.TB, prepare func(ctx context.Context, url string) error) *Server {
 	t.Helper()
-	s, err := New()
+	return StartIn(t, "", prepare)
+}
+
+// StartIn is Start with the server's files within a folder, which anybody may
+// enter ("" = the folder for temporary files).
+func StartIn(t testing.TB, folder string, prepare func(ctx context.Context, url string) error) *Server {
+	t.Helper()
+	s, err := newIn(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +83,14 @@ func Start(t testing.TB, prepare func(ctx context.Context, url string) error) *S
 }
 
 // New initialises and starts a server. The caller closes it.
-func New() (*Server, error) {
+func New() (*Server, error) { return newIn("") }
+
+func newIn(folder string) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "pgtest")
+	dir, err := os.MkdirTemp(folder, "pgtest")
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +194,7 @@ func (s *Server) Launch(settings ...string) error {
 		args = append(args, "-c", v)
 	}
 	line := append([]string{"sh", "-c", supervise, "sh"}, s.as...)
-	line = append(append(line, filepath.Join(s.bin, "postgres")), args...)
+	line = append(append(append(line, s.under...), filepath.Join(s.bin, "postgres")), args...)
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -209,6 +219,13 @@ func (s *Server) Launch(settings ...string) error {
 	return nil
 }
 
+// Under has later launches run the server under a command that becomes it, such
+// as strace -D. It runs as the server's user, in [Server.Dir].
+func (s *Server) Under(command ...string) { s.under = command }
+
+// Dir is the server's own directory.
+func (s *Server) Dir() string { return s.dir }
+
 // await returns once the server answers.
 func (s *Server) await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -228,6 +245,16 @@ func (s *Server) await() error {
 	}
 }
 
+// Alive reports whether the server's first process runs.
+func (s *Server) Alive() bool {
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // Stop ends the server: politely (connections are cut, data is flushed), or
 // abruptly as after a power cut when abort is set. Launch starts it again.
 func (s *Server) Stop(abort bool) {
@@ -242,6 +269,44 @@ func (s *Server) Stop(abort bool) {
 	_ = s.stdin.Close()
 	<-s.done
 	s.stdin = nil
+}
+
+// Occupy cuts every session of others and takes every connection the server
+// has; calling what it gives lets them go.
+func (s *Server) Occupy(t testing.TB) (free func()) {
+	t.Helper()
+	ctx := context.Background()
+	var held []*pgx.Conn
+	free = func() {
+		for _, c := range held {
+			_ = c.Close(ctx)
+		}
+		held = nil
+	}
+	t.Cleanup(free)
+	// Others come back while we take: cut and take until none is left to them.
+	within, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		conn, err := pgx.Connect(ctx, s.URL("postgres"))
+		if err == nil {
+			held = append(held, conn)
+			if _, err := conn.Exec(ctx, `SET application_name = 'occupier'`); err != nil {
+				t.Fatal(err)
+			}
+		} else if len(held) == 0 || within.Err() != nil {
+			t.Fatalf("the server's connections cannot be taken: %v", err)
+		}
+		var others int
+		err = held[0].QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND application_name <> 'occupier'`).Scan(&others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if others == 0 && conn == nil {
+			return free
+		}
+	}
 }
 
 // Close stops the server and removes its files.
@@ -273,10 +338,21 @@ func (s *Server) Template(ctx context.Context, prepare func(ctx context.Context,
 // one, and gives its URL. It is dropped at the end of the test.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
+	return s.create(t, template)
+}
+
+// Empty is Database without the template's schema.
+func (s *Server) Empty(t testing.TB) string {
+	t.Helper()
+	return s.create(t, "template0")
+}
+
+func (s *Server) create(t testing.TB, from string) string {
+	t.Helper()
 	name := fmt.Sprintf("test_%d", s.number.Add(1))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := s.admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+	if err := s.admin(ctx, "CREATE DATABASE "+name+" TEMPLATE "+from); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

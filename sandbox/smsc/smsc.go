@@ -102,6 +102,8 @@ type Stats struct {
 	Lost      int64 `json:"lost"`     // deliver_sm given up
 	Waiting   int64 `json:"waiting"`  // deliver_sm not yet acknowledged
 	Sessions  int   `json:"sessions"` // bound now
+	// Bound is how many of them each system_id has.
+	Bound map[string]int `json:"bound"`
 }
 
 type counters struct {
@@ -194,9 +196,14 @@ func (s *Server) Settle() {
 // Stats returns the counters.
 func (s *Server) Stats() Stats {
 	c := &s.count
+	sessions := s.smpp.Sessions()
+	bound := make(map[string]int)
+	for _, session := range sessions {
+		bound[session.SystemID()]++
+	}
 	return Stats{
 		c.submits.Load(), c.accepted.Load(), c.refused.Load(), c.delivered.Load(), c.failed.Load(), c.expired.Load(),
-		c.inbound.Load(), c.reports.Load(), c.retries.Load(), c.lost.Load(), max(0, c.waiting.Load()), len(s.smpp.Sessions()),
+		c.inbound.Load(), c.reports.Load(), c.retries.Load(), c.lost.Load(), max(0, c.waiting.Load()), len(sessions), bound,
 	}
 }
 

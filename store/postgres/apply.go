@@ -133,7 +133,7 @@ func (g *group) applyRound(b *pgx.Batch, list []*change) {
 		)`)
 	if len(ev.id) > 0 {
 		g.logged = true
-		s.add(`, ev AS (INSERT INTO events (epoch, id, workspace, type, message, contact, version, at, data, sealed) `, ev.from(s),
+		s.add(`, ev AS (INSERT INTO events (epoch, id, workspace, type, message, contact, version, at, data, sealed) `, ev.from(s, g.s.epoch()),
 			` WHERE (e.n IN (SELECT n FROM upd)) IS TRUE)`)
 	}
 	if len(closing.n) > 0 {

@@ -34,7 +34,7 @@ func (s *Store) logging(ctx context.Context, events []store.Event, f func(tx pgx
 		if err := f(tx); err != nil {
 			return err
 		}
-		return appendEvents(ctx, tx, events)
+		return appendEvents(ctx, tx, s.epoch(), events)
 	})
 	if err == nil {
 		s.hub.committed(len(events) > 0)
@@ -176,7 +176,7 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
-		return appendEvents(ctx, tx, events)
+		return appendEvents(ctx, tx, s.epoch(), events)
 	})
 	if err != nil {
 		return 0, err

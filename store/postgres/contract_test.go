@@ -14,9 +14,14 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// TestContractPooler: the same without prepared statements and session settings.
+// TestContractPooler: the same through PgBouncer in transaction mode, where no
+// prepared statement and no setting of a session lasts.
 func TestContractPooler(t *testing.T) {
+	bouncer := server.Bouncer(t, "pgbouncer")
 	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
-		return open(t, func(o *Options) { o.Now = now; o.Pooler = true; o.ListenURL = o.URL })
+		return open(t, func(o *Options) {
+			o.Now, o.Pooler, o.ListenURL = now, true, o.URL
+			o.URL = bouncer.URL(o.URL)
+		})
 	})
 }

@@ -68,7 +68,7 @@ func again(err error) bool {
 	case "40001", "40P01", "23505":
 		return true
 	}
-	return false
+	return moved(err)
 }
 
 // refused reports whether the server itself turned a statement down and the

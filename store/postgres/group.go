@@ -205,10 +205,24 @@ func (w *writer) commit(ops []*op) {
 			return
 		}
 	}
+	err = unavailable(err)
+	if errors.Is(err, store.ErrUnavailable) {
+		w.s.trouble.Store(&trouble{at: w.s.now(), err: err})
+	}
 	for _, o := range ops {
-		w.s.queue.finish(o, unavailable(err))
+		w.s.queue.finish(o, err)
 	}
 }
+
+// A trouble is why a group could not be stored, and when.
+type trouble struct {
+	at  time.Time
+	err error
+}
+
+// fresh is how long a trouble speaks for the present: a full disk takes small
+// writes, such as Ping's, long after it refuses messages.
+const fresh = time.Second
 
 // persist runs the group until it is committed or has failed for good.
 func (w *writer) persist(ops []*op) error {
@@ -234,6 +248,13 @@ func (w *writer) persist(ops []*op) error {
 			}
 		case try >= 3 || !again(err):
 			return err
+		case moved(err):
+			ctx, cancel := w.s.limit(context.Background())
+			err = w.s.noticeRestore(ctx, w.conn)
+			cancel()
+			if err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -261,7 +282,10 @@ func (w *writer) ready() error {
 	if err != nil {
 		return err
 	}
-	if err := durable(ctx, conn); err != nil {
+	if err = durable(ctx, conn); err == nil {
+		err = w.s.connected(ctx, conn)
+	}
+	if err != nil {
 		_ = conn.Close(ctx)
 		return err
 	}

@@ -119,6 +119,9 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 			count(`SELECT count(due), count(*) - count(due) FROM callbacks`, &b.Callbacks, &b.SetAside),
 			count(`SELECT count(*) FROM charges`, &b.Charges),
 			count(`SELECT count(*) FROM events`, &b.Events),
+			count(`SELECT count(*) FROM (SELECT e.workspace FROM events e WHERE `+unread(store.WebhookReader)+`
+				AND EXISTS (SELECT 1 FROM endpoints n WHERE n.workspace = e.workspace AND n.disabled = '')) e`, &b.Untold),
+			count(`SELECT count(*) FROM (SELECT e.workspace FROM events e WHERE `+unread(store.LedgerReader)+`) e`, &b.Unbooked),
 			count(`SELECT count(*) FROM (SELECT coalesce(m.workspace, d.workspace) AS workspace FROM (SELECT * FROM messages WHERE direction = 1) m
 				FULL JOIN deliveries d ON d.workspace = m.workspace AND d.id = m.id WHERE m.id IS NULL OR d.id IS NULL) o`, &b.Orphans),
 			find(ctx, tx, func(r pgx.Rows) error {
@@ -142,4 +145,13 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 		return nil, err
 	}
 	return b, nil
+}
+
+// unread is the condition of an event e that a reader of the log has still to
+// read; one that never saved its place has them all before it.
+func unread(reader string) string {
+	at := func(column, start string) string {
+		return "coalesce((SELECT " + column + " FROM cursors WHERE reader = '" + reader + "'), " + start + ")"
+	}
+	return "(e.epoch, e.xid, e.seq) > (" + at("epoch", "0") + ", " + at("xid", "'0'::xid8") + ", " + at("seq", "0") + ")"
 }

@@ -35,30 +35,30 @@ func (e *events) add(n int32, list []store.Event) {
 }
 
 // from gives the SELECT of an INSERT of events, numbered e.n.
-func (e *events) from(s *statement) string {
+func (e *events) from(s *statement, epoch string) string {
 	args := []string{
 		s.arg(e.n) + "::int[]", s.arg(e.id) + "::bytea[]", s.arg(e.ws) + "::bytea[]", s.arg(e.kind) + "::text[]", s.arg(e.msg) + "::bytea[]",
 		s.arg(e.contact) + "::bytea[]", s.arg(e.version) + "::int[]", s.arg(e.at) + "::bigint[]", s.arg(e.data) + "::bytea[]", s.arg(e.sealed) + "::bytea[]",
 	}
-	return `SELECT (SELECT epoch FROM epochs WHERE id = 1), e.id, e.ws, e.kind, e.msg, e.contact, e.version, e.at, e.data, e.sealed
+	return `SELECT (` + epoch + `), e.id, e.ws, e.kind, e.msg, e.contact, e.version, e.at, e.data, e.sealed
 		FROM unnest(` + strings.Join(args, ", ") + `) e(n, id, ws, kind, msg, contact, version, at, data, sealed)`
 }
 
-func (e *events) write(b *pgx.Batch) {
+func (e *events) write(b *pgx.Batch, epoch string) {
 	if len(e.id) == 0 {
 		return
 	}
 	s := &statement{}
-	s.add(`INSERT INTO events (epoch, id, workspace, type, message, contact, version, at, data, sealed) `, e.from(s))
+	s.add(`INSERT INTO events (epoch, id, workspace, type, message, contact, version, at, data, sealed) `, e.from(s, epoch))
 	b.Queue(s.text.String(), s.args...)
 }
 
 // appendEvents writes events within a rare write's transaction.
-func appendEvents(ctx context.Context, tx pgx.Tx, list []store.Event) error {
+func appendEvents(ctx context.Context, tx pgx.Tx, epoch string, list []store.Event) error {
 	e := &events{}
 	e.add(0, list)
 	b := &pgx.Batch{}
-	if e.write(b); b.Len() == 0 {
+	if e.write(b, epoch); b.Len() == 0 {
 		return nil
 	}
 	return tx.SendBatch(ctx, b).Close()
@@ -89,9 +89,6 @@ type place struct {
 	xid   uint64
 	seq   int64
 }
-
-// lastSeq stands after every event of a transaction.
-const lastSeq = 1<<63 - 1
 
 func (p place) cursor() store.Cursor {
 	b := strconv.AppendInt(make([]byte, 0, 40), p.epoch, 10)
@@ -154,20 +151,21 @@ func (s *Store) Read(ctx context.Context, ws message.WorkspaceID, after store.Cu
 	return list, next, nil
 }
 
-// Head implements store.Log. It is a place, not an event: just before the
-// oldest transaction still running.
+// Head implements store.Log. It is the place after an event, never just a
+// transaction's number: a server that crashed, or a replica that was promoted,
+// gives numbers again that left no trace in its WAL, and those of events did.
 func (s *Store) Head(ctx context.Context) (store.Cursor, error) {
 	var p place
 	var xid string
-	err := s.row(ctx, []any{&p.epoch, &xid}, `SELECT epoch, pg_snapshot_xmin(pg_current_snapshot())::text FROM epochs WHERE id = 1`)
+	err := s.row(ctx, []any{&p.epoch, &xid, &p.seq}, `SELECT coalesce(e.epoch, p.epoch), coalesce(e.xid::text, '0'), coalesce(e.seq, 0) FROM epochs p
+		LEFT JOIN LATERAL (SELECT e.epoch, e.xid, e.seq FROM events e WHERE (e.epoch, e.xid) < (p.epoch, pg_snapshot_xmin(pg_current_snapshot()))
+			ORDER BY e.epoch DESC, e.xid DESC, e.seq DESC LIMIT 1) e ON true WHERE p.id = 1`)
 	if err != nil {
 		return "", err
 	}
 	if p.xid, err = strconv.ParseUint(xid, 10, 64); err != nil {
 		return "", err
 	}
-	p.xid--
-	p.seq = lastSeq
 	return p.cursor(), nil
 }
 
@@ -204,53 +202,4 @@ func saveCursor(ctx context.Context, tx pgx.Tx, reader string, c store.Cursor) e
 	_, err = tx.Exec(ctx, `INSERT INTO cursors (reader, epoch, xid, seq) VALUES ($1, $2, $3::text::xid8, $4)
 		ON CONFLICT (reader) DO UPDATE SET epoch = excluded.epoch, xid = excluded.xid, seq = excluded.seq`, reader, p.epoch, p.text(), p.seq)
 	return err
-}
-
-// Epoch implements store.Upkeep. Raising it waits for every transaction that
-// appends events under the old epoch, so that none ends up behind a reader.
-func (s *Store) Epoch(ctx context.Context, raise bool) (epoch int64, err error) {
-	if !raise {
-		err = s.row(ctx, []any{&epoch}, "SELECT epoch FROM epochs WHERE id = 1")
-		return epoch, err
-	}
-	err = s.tx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "LOCK TABLE events IN EXCLUSIVE MODE"); err != nil {
-			return err
-		}
-		return tx.QueryRow(ctx, "UPDATE epochs SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch").Scan(&epoch)
-	})
-	return epoch, err
-}
-
-// noticeRestore raises the epoch when the data came from another cluster or
-// another timeline than this one's. Where the server does not let us look, the
-// operator raises it.
-func (s *Store) noticeRestore(ctx context.Context) error {
-	var cluster, timeline, was, wasLine int64
-	err := s.row(ctx, []any{&cluster, &timeline, &was, &wasLine}, `SELECT s.system_identifier, c.timeline_id, e.cluster, e.timeline
-		FROM pg_control_system() s, pg_control_checkpoint() c, epochs e WHERE e.id = 1`)
-	if err != nil {
-		if errors.Is(err, store.ErrUnavailable) {
-			return err
-		}
-		s.opt.Log.Warn("cannot tell whether the database was restored: after a restore raise the log's epoch by hand", "cause", err)
-		return nil
-	}
-	if cluster == was && timeline == wasLine {
-		return nil
-	}
-	return s.tx(ctx, func(tx pgx.Tx) error {
-		if was != 0 {
-			if _, err := tx.Exec(ctx, "LOCK TABLE events IN EXCLUSIVE MODE"); err != nil {
-				return err
-			}
-		}
-		// Another node may have been first.
-		tag, err := tx.Exec(ctx, `UPDATE epochs SET epoch = epoch + (cluster <> 0)::int, cluster = $1, timeline = $2
-			WHERE id = 1 AND (cluster, timeline) <> ($1, $2)`, cluster, timeline)
-		if err == nil && tag.RowsAffected() == 1 && was != 0 {
-			s.opt.Log.Warn("the database was restored or moved: the log begins a new epoch")
-		}
-		return err
-	})
 }

@@ -42,7 +42,7 @@ func TestLogSkipsNothing(t *testing.T) {
 				return
 			}
 			e := store.Event{ID: newID(time.Now()), Workspace: w.ws, Type: "late", At: time.Now()}
-			if err := appendEvents(context.Background(), tx, []store.Event{e}); err != nil {
+			if err := appendEvents(context.Background(), tx, ourEpoch, []store.Event{e}); err != nil {
 				t.Error(err)
 				return
 			}

@@ -211,7 +211,7 @@ func (s *Store) OpenLink(ctx context.Context, key [16]byte, at time.Time, events
 			return unavailable(err)
 		}
 		if first = opens == 1; first {
-			return appendEvents(ctx, tx, events)
+			return appendEvents(ctx, tx, s.epoch(), events)
 		}
 		return nil
 	})

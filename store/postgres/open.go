@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,10 @@ type Store struct {
 	close  sync.Once
 	wg     sync.WaitGroup
 	writer *pgx.ConnConfig
+	opened atomic.Bool // the schema is known to be ours
+	blind  atomic.Bool // the server does not tell who it is
+
+	trouble atomic.Pointer[trouble] // the last
 }
 
 var _ store.Store = (*Store)(nil)
@@ -112,6 +117,7 @@ func (s *Store) connect(ctx context.Context) error {
 	c.ConnConfig = s.writer.Copy()
 	c.MaxConns = int32(s.opt.Readers)
 	c.MinConns = 0
+	c.AfterConnect = s.connected
 	if s.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return unavailable(err)
 	}
@@ -132,7 +138,11 @@ func (s *Store) check(ctx context.Context) error {
 	if err := checkVersion(ctx, s.pool); err != nil {
 		return err
 	}
-	return s.noticeRestore(ctx)
+	if err := s.noticeRestore(ctx, s.pool); err != nil {
+		return err
+	}
+	s.opened.Store(true)
+	return nil
 }
 
 // durable fails with store.ErrWeak when the server would acknowledge a write
@@ -180,9 +190,16 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 // clock is the database's clock in microseconds; it moves inside transactions.
 const clock = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
-// Ping implements store.Store: it commits a write.
+// Ping implements store.Store: it commits a write, and fails too where a group
+// of writes was refused a moment ago.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.exec(ctx, "UPDATE probe SET at = "+clock+" WHERE id = 1")
+	if err := s.exec(ctx, "UPDATE probe SET at = "+clock+" WHERE id = 1"); err != nil {
+		return err
+	}
+	if t := s.trouble.Load(); t != nil && s.now().Sub(t.at) < fresh {
+		return t.err
+	}
+	return nil
 }
 
 // limit bounds what waits for the server, should the network swallow it.
@@ -264,6 +281,11 @@ func (s *Store) tx(ctx context.Context, write func(pgx.Tx) error) error {
 		err := s.once(ctx, write)
 		if err == nil || try == 3 || !again(err) {
 			return err
+		}
+		if moved(err) {
+			if err := s.noticeRestore(ctx, s.pool); err != nil {
+				return err
+			}
 		}
 	}
 }

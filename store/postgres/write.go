@@ -346,7 +346,7 @@ func (g *group) write(b *pgx.Batch) {
 	g.writeReceptions(b)
 	g.writeChanges(b)
 	g.writeCallbacks(b)
-	g.events.write(b)
+	g.events.write(b, g.s.epoch())
 	g.logged = g.logged || len(g.events.id) > 0
 }
 

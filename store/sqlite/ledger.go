@@ -100,6 +100,14 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 			*into = q.i(0)
 			q.done()
 		}
+		const enabled = ` AND EXISTS (SELECT 1 FROM endpoints n WHERE n.workspace = e.workspace AND n.disabled = '')`
+		var err error
+		if b.Untold, err = s.unread(c, store.WebhookReader, workspace, enabled); err != nil {
+			return err
+		}
+		if b.Unbooked, err = s.unread(c, store.LedgerReader, workspace, ""); err != nil {
+			return err
+		}
 		q := c.q(`SELECT state, count(*) FROM deliveries WHERE (?1 = 0 OR workspace = ?1) GROUP BY state`).int(workspace)
 		for {
 			more, err := q.row()
@@ -131,4 +139,42 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 		return nil, err
 	}
 	return b, nil
+}
+
+// unread counts the events that a reader of the log has still to read, of one
+// workspace or of all for 0.
+func (s *Store) unread(c *conn, reader string, workspace int64, and string) (int64, error) {
+	cursor, err := c.cursor(reader)
+	if err != nil {
+		return 0, err
+	}
+	p, err := s.place(c, cursor)
+	if err != nil {
+		return 0, err
+	}
+	const of = ` AND (?2 = 0 OR +e.workspace = ?2)`
+	q := c.q(`SELECT coalesce(sum(e.n), 0) FROM events e WHERE e.first > ?1` + of + and).int(p.seq).int(workspace)
+	if _, err := q.row(); err != nil {
+		return 0, err
+	}
+	n := q.i(0)
+	q.done()
+	// The run that the reader stopped in.
+	q = c.q(`SELECT e.first, e.since, e.run FROM events e WHERE e.first = (SELECT max(first) FROM events WHERE first <= ?1) AND e.last > ?1` + of + and).
+		int(p.seq).int(workspace)
+	more, err := q.row()
+	if err != nil || !more {
+		return n, err
+	}
+	defer q.done()
+	r, err := unpack(q.bytes(2), q.i(0), q.i(1), s.names.word)
+	if err != nil {
+		return 0, err
+	}
+	for _, seq := range r.seqs {
+		if seq > p.seq {
+			n++
+		}
+	}
+	return n, nil
 }

@@ -73,7 +73,7 @@ func ledgerTests() []test {
 			want := &store.Books{
 				Accepted: 5, States: map[message.State]int64{message.Queued: 3, message.Failed: 1, message.Sent: 1},
 				Ready: 1, Waiting: 2, Lost: 1, OpenRefs: 1, Parked: 1, Callbacks: 1, Received: 1, Charges: 1,
-				Webhooks: map[string]int64{store.WebhookPending: 6, store.WebhookDelivered: 1, store.WebhookDead: 1}, Events: 8,
+				Webhooks: map[string]int64{store.WebhookPending: 6, store.WebhookDelivered: 1, store.WebhookDead: 1}, Events: 8, Unbooked: 8,
 			}
 			for _, ws := range []message.WorkspaceID{k.ws, {}} {
 				b, err := k.s.Books(k.ctx, ws)
@@ -83,6 +83,30 @@ func ledgerTests() []test {
 			b, err := k.s.Books(k.ctx, k.workspace())
 			k.ok(err)
 			k.same("another workspace", b, &store.Books{States: map[message.State]int64{}, Webhooks: map[string]int64{}})
+		}},
+		{"what the log's readers have not read is counted", func(k *kit) {
+			unread := func(what string, ws message.WorkspaceID, untold, unbooked int64) {
+				k.Helper()
+				b, err := k.s.Books(k.ctx, ws)
+				k.ok(err)
+				k.same(what, [2]int64{b.Untold, b.Unbooked}, [2]int64{untold, unbooked})
+			}
+			k.story(2)
+			unread("nobody is to be told", k.ws, 0, 2)
+			e := k.endpoint()
+			unread("an endpoint", k.ws, 2, 2)
+			unread("all workspaces", message.WorkspaceID{}, 2, 2)
+			unread("another workspace", k.workspace(), 0, 0)
+			k.enqueue(e.ID)
+			unread("told", k.ws, 0, 2)
+			k.story(1)
+			unread("one more", k.ws, 1, 3)
+			head, err := k.s.Head(k.ctx)
+			k.ok(err)
+			k.ok(k.s.Charge(k.ctx, store.LedgerReader, head, nil))
+			unread("booked", k.ws, 1, 0)
+			k.ok(k.s.SetEndpointHealth(k.ctx, k.ws, e.ID, k.now, "gone"))
+			unread("a disabled endpoint", k.ws, 0, 0)
 		}},
 	}
 }

@@ -115,6 +115,8 @@ type workspaceAudit struct {
 		Waiting   int
 		Callbacks int
 		Charges   int
+		Untold    int            `json:"events_untold"`
+		Unbooked  int            `json:"events_unbooked"`
 		Webhooks  map[string]int `json:"webhook_deliveries"`
 	}
 	Problems []string
@@ -158,6 +160,13 @@ func listen(t *testing.T) *listener {
 	}))
 	t.Cleanup(l.Close)
 	return l
+}
+
+// enlist makes the listener an endpoint. It wants every event of the log: what
+// came before it may be passed by, so it goes first.
+func (l *listener) enlist(t *testing.T, c *rig.Client) {
+	t.Helper()
+	c.Must(t, "POST", "/v1/webhooks", map[string]any{"url": l.URL}, nil)
 }
 
 // A verdict counts what a comparison saw.

@@ -5,6 +5,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,14 +25,18 @@ type trial struct {
 	hooks *listener
 }
 
-func newTrial(t *testing.T, url string) *trial {
-	w := rig.NewWorld(t, program, url)
-	y := &trial{t: t, w: w, n: w.Node("one"), hooks: listen(t)}
+func newTrial(t *testing.T, url string, args ...string) *trial {
+	return trialIn(t, rig.NewWorld(t, program, url), args...)
+}
+
+func trialIn(t *testing.T, w *rig.World, args ...string) *trial {
+	y := &trial{t: t, w: w, n: w.Node("one", args...), hooks: listen(t)}
 	key := y.n.FirstKey()
 	y.n.Start()
 	y.n.Up(30 * time.Second)
+	y.n.API.Key = key
+	y.hooks.enlist(t, y.n.API)
 	brand := y.n.Seed(key, "", nil)
-	y.n.API.Must(t, "POST", "/v1/webhooks", map[string]any{"url": y.hooks.URL}, nil)
 	y.l = newLoad(t, w, brand, func() *rig.Client { return y.n.API })
 	y.l.begin(3, 20*time.Millisecond)
 	return y
@@ -71,6 +78,16 @@ func (y *trial) recovers(within time.Duration) time.Duration {
 		y.t.Fatal("the node died with its database")
 	}
 	return took
+}
+
+// logged reports whether the node has said something.
+func (y *trial) logged(text string) bool {
+	y.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(y.w.Dir, "nodeone.log"))
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	return strings.Contains(string(raw), text)
 }
 
 // flows waits until clients were told about many more messages.
@@ -136,6 +153,43 @@ func TestDatabaseFailsOver(t *testing.T) {
 	}
 	t.Logf("took messages again %s after the promotion", y.recovers(20*time.Second))
 	y.finish()
+	if !y.logged("the log begins a new epoch") {
+		t.Error("the node did not notice the failover")
+	}
+}
+
+// TestDatabaseBehindAPooler: a node lives on PgBouncer in transaction mode,
+// which dies and comes back, and which then leads to a promoted replica while
+// the node's sessions with it live on.
+func TestDatabaseBehindAPooler(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.Start(t, migrate)
+	direct := primary.Database(t)
+	at, err := url.Parse(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replica := primary.Replica(t)
+	bouncer := primary.Bouncer(t, "pgbouncer")
+	y := newTrial(t, bouncer.URL(direct), "--pooler",
+		"--listen-url", "postgres://postgres@"+primary.Address()+","+replica.Address()+at.Path+"?sslmode=disable&target_session_attrs=read-write")
+	y.flows()
+	bouncer.Kill()
+	y.refuses()
+	bouncer.Start()
+	t.Logf("took messages again %s after the pooler was back", y.recovers(20*time.Second))
+	y.flows()
+	primary.Stop(true)
+	y.refuses()
+	if err := replica.Promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	bouncer.Point(replica)
+	t.Logf("took messages again %s after the promotion", y.recovers(20*time.Second))
+	y.finish()
+	if !y.logged("the log begins a new epoch") {
+		t.Error("the node did not notice the failover")
+	}
 }
 
 // TestDatabaseBehindABadNetwork: connections are cut again and again, then

@@ -48,9 +48,10 @@ func killing(t *testing.T, url string) {
 	key := n.FirstKey()
 	n.Start()
 	n.Up(30 * time.Second)
-	brand := n.Seed(key, "", nil)
+	n.API.Key = key
 	hooks := listen(t)
-	n.API.Must(t, "POST", "/v1/webhooks", map[string]any{"url": hooks.URL}, nil)
+	hooks.enlist(t, n.API)
+	brand := n.Seed(key, "", nil)
 
 	l := newLoad(t, w, brand, func() *rig.Client { return n.API })
 	l.begin(4, 15*time.Millisecond)
@@ -164,7 +165,8 @@ func drain(t *testing.T, n *rig.Node, w *rig.World) {
 	}
 }
 
-// settle waits until nothing at all is in flight and nothing is left to tell.
+// settle waits until nothing at all is in flight, nothing is left to tell and
+// the log's readers stand at its end.
 func settle(t *testing.T, n *rig.Node) {
 	t.Helper()
 	var last []workspaceAudit
@@ -177,7 +179,7 @@ func settle(t *testing.T, n *rig.Node) {
 		last = rooms
 		left := 0
 		for _, room := range rooms {
-			left += room.Books.Ready + room.Books.Waiting + room.Books.Callbacks + room.Books.Webhooks["pending"]
+			left += room.Books.Ready + room.Books.Waiting + room.Books.Callbacks + room.Books.Untold + room.Books.Unbooked + room.Books.Webhooks["pending"]
 		}
 		if left == 0 {
 			return

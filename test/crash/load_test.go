@@ -40,12 +40,15 @@ type load struct {
 	retries atomic.Int64
 	number  atomic.Int64
 	stop    chan struct{}
+	ended   sync.Once
 	all     sync.WaitGroup
 }
 
 // newLoad makes clients that do not send yet.
 func newLoad(t *testing.T, w *rig.World, b *rig.Brand, node func() *rig.Client) *load {
-	return &load{t: t, node: node, world: w, brand: b, written: map[string]wrote{}, stop: make(chan struct{})}
+	l := &load{t: t, node: node, world: w, brand: b, written: map[string]wrote{}, stop: make(chan struct{})}
+	t.Cleanup(func() { l.ended.Do(func() { close(l.stop) }) })
+	return l
 }
 
 // begin starts clients, and people who write to the brand.
@@ -69,7 +72,7 @@ func (l *load) begin(clients int, pause time.Duration) {
 
 // end stops the clients once each has been told about all it asked for.
 func (l *load) end() {
-	close(l.stop)
+	l.ended.Do(func() { close(l.stop) })
 	l.all.Wait()
 }
 
@@ -144,6 +147,10 @@ func (l *load) one(k kind) {
 	to := l.fresh()
 	body := k.body("message for " + to)
 	body["to"] = "+" + to
+	if k.name == "sms" {
+		// Every sender carries some of it.
+		body["route"].([]any)[0].(map[string]any)["sender"] = l.brand.SMS[l.number.Load()%int64(len(l.brand.SMS))]
+	}
 	var a struct{ ID string }
 	if l.insist("/v1/messages", l.key(), body, &a) {
 		l.keep(promise{a.ID, to, k.name, k.purpose, k.steps})

@@ -66,7 +66,7 @@ func read(t *testing.T, path string) []*call {
 	var list []*call
 	waiting := map[string]*call{} // by thread
 	lines := bufio.NewScanner(bytes.NewReader(raw))
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
 		line := lines.Text()
 		if m := whole.FindStringSubmatch(line); m != nil {
@@ -90,7 +90,6 @@ func read(t *testing.T, path string) []*call {
 // TestFlushBeforeAnswer: between the coming of each request and the leaving of
 // its 202, the database's log is written and its fdatasync has come to an end.
 func TestFlushBeforeAnswer(t *testing.T) {
-	strace := tracer(t)
 	w := rig.NewWorld(t, program, "")
 	n := w.Node("one")
 	key := n.FirstKey()
@@ -99,15 +98,28 @@ func TestFlushBeforeAnswer(t *testing.T) {
 	n.Seed(key, "", nil)
 	n.Terminate(t, 30*time.Second)
 
-	trace := filepath.Join(w.Dir, "trace")
-	n.Process = rig.Launch(t, filepath.Join(w.Dir, "strace.log"), nil, append([]string{
-		strace, "-f", "-ttt", "-T", "-y", "-s", "2000", "-o", trace,
-		"-e", "trace=read,write,pwrite64,pwritev,fsync,fdatasync,sync_file_range,sendto",
-	}, n.Line()...)...)
-	if !n.Up(60 * time.Second) {
-		t.Fatal("the server does not start under strace")
+	trace := watch(t, n)
+	ask(t, n)
+	stop(t, n)
+
+	calls := read(t, trace)
+	asked, answered := requestsOf(calls)
+	if len(answered) != requests || len(asked) != requests {
+		t.Fatalf("%d requests and %d answers are in the trace, of %d", len(asked), len(answered), requests)
 	}
-	const requests = 20
+	for name, answer := range answered {
+		if why := flushed(calls, sqliteLog, asked[name], answer); why != nil {
+			t.Errorf("%s: %v", name, why)
+		}
+	}
+}
+
+// requests is how many ask makes.
+const requests = 20
+
+// ask sends messages, half of them alone in their commits, half sharing some.
+func ask(t *testing.T, n *rig.Node) {
+	t.Helper()
 	var all sync.WaitGroup
 	for i := range requests {
 		send := func() {
@@ -122,10 +134,11 @@ func TestFlushBeforeAnswer(t *testing.T) {
 		}
 	}
 	all.Wait()
-	stop(t, n)
+}
 
-	calls := read(t, trace)
-	asked, answered := map[string]*call{}, map[string]*call{}
+// requestsOf finds the reading of each request of ask and the writing of its 202.
+func requestsOf(calls []*call) (asked, answered map[string]*call) {
+	asked, answered = map[string]*call{}, map[string]*call{}
 	id := regexp.MustCompile(`(?i)x-request-id: (flush-\d{4})`)
 	for _, c := range calls {
 		m := id.FindStringSubmatch(c.args)
@@ -137,23 +150,36 @@ func TestFlushBeforeAnswer(t *testing.T) {
 			answered[m[1]] = c
 		}
 	}
-	if len(answered) != requests || len(asked) != requests {
-		t.Fatalf("%d requests and %d answers are in the trace, of %d", len(asked), len(answered), requests)
+	return asked, answered
+}
+
+// The logs of the stores, as strace names their files.
+var (
+	sqliteLog   = regexp.MustCompile(`^\d+<[^>]*parley\.db-wal>`)
+	postgresLog = regexp.MustCompile(`^\d+<[^>]*/pg_wal/[0-9A-F]{24}>`)
+)
+
+// watch starts a node under strace and gives where the trace will be.
+func watch(t *testing.T, n *rig.Node) string {
+	t.Helper()
+	trace := filepath.Join(n.W.Dir, "trace")
+	n.Process = rig.Launch(t, filepath.Join(n.W.Dir, "strace.log"), nil, append([]string{
+		tracer(t), "-f", "-ttt", "-T", "-y", "-s", "70000", "-o", trace,
+		"-e", "trace=read,write,pwrite64,pwritev,fsync,fdatasync,sync_file_range,sendto",
+	}, n.Line()...)...)
+	if !n.Up(60 * time.Second) {
+		t.Fatal("the server does not start under strace")
 	}
-	for name, answer := range answered {
-		if why := flushed(calls, asked[name], answer); why != nil {
-			t.Errorf("%s: %v", name, why)
-		}
-	}
+	return trace
 }
 
 // flushed looks for a write to the log that began after the request was there,
 // and for a flush of the log that began after that write had ended and ended
 // before the answer began.
-func flushed(calls []*call, request, answer *call) error {
+func flushed(calls []*call, log *regexp.Regexp, request, answer *call) error {
 	written := 0.0
 	for _, c := range calls {
-		if !strings.Contains(c.args, "parley.db-wal>") || c.failed || c.ended == 0 || c.ended > answer.began {
+		if !log.MatchString(c.args) || c.failed || c.ended == 0 || c.ended > answer.began {
 			continue
 		}
 		switch c.name {
@@ -217,7 +243,7 @@ func TestFlushedSeesWhatIsMissing(t *testing.T) {
 		{"another file", []*call{write, {began: 3, ended: 4, name: "fdatasync", args: "5</d/parley.db>"}}, false},
 		{"flushed first", []*call{{began: 1.5, ended: 1.6, name: "fdatasync", args: wal}, write}, false},
 	} {
-		if err := flushed(c.calls, request, answer); (err == nil) != c.good {
+		if err := flushed(c.calls, sqliteLog, request, answer); (err == nil) != c.good {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

@@ -156,6 +156,17 @@ func (p *Process) Alive() bool {
 	}
 }
 
+// ExitCode is the status a process ended with, -1 when a signal ended it or it
+// still runs.
+func (p *Process) ExitCode() int {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	default:
+		return -1
+	}
+}
+
 // ID is the number of the process.
 func (p *Process) ID() int { return p.cmd.Process.Pid }
 

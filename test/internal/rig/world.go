@@ -39,7 +39,7 @@ func NewWorld(t testing.TB, bin, database string) *World {
 	w := &World{T: t, Bin: bin, Dir: t.TempDir(), Database: database, wa: Addr(t), smpp: Addr(t), control: Addr(t)}
 	w.Control = &Client{Base: "http://" + w.control, HTTP: &http.Client{Timeout: 30 * time.Second}}
 	w.Sandbox = Launch(t, w.log("sandbox"), nil, bin, "sandbox", "--whatsapp", w.wa, "--smpp", w.smpp, "--control", w.control,
-		"--account", "parley:sandbox:"+ShortCode, "--throughput", "0", "--read-after", "50ms", "--log-level", "warn")
+		"--account", "parley:sandbox:"+ShortCode, "--account", "second:sandbox:38124", "--account", "third:sandbox:38125", "--throughput", "0", "--read-after", "50ms", "--log-level", "warn")
 	Eventually(t, "the sandbox answers", 20*time.Second, func() bool { return w.Control.up("/stats") })
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -138,6 +138,7 @@ type Brand struct {
 	SMPP, WhatsApp         string // connectors
 	SMSSender, WhatsAppEnd string // senders
 	Template               string
+	SMS                    []string // every sender of SMS, of which More makes some
 }
 
 var keyLine = regexp.MustCompile(`PARLEY_API_KEY=(\S+)`)
@@ -195,7 +196,7 @@ func (n *Node) Seed(key, base string, smpp map[string]any) *Brand {
 	}}, &made)
 	b.WhatsApp = made.ID
 	c.Must(t, "POST", "/v1/senders", map[string]any{"channel": "sms", "address": ShortCode, "connectors": []string{b.SMPP}}, &made)
-	b.SMSSender = made.ID
+	b.SMSSender, b.SMS = made.ID, []string{made.ID}
 	c.Must(t, "POST", "/v1/senders", map[string]any{"channel": "whatsapp", "address": phoneNumberID, "connectors": []string{b.WhatsApp}}, &made)
 	b.WhatsAppEnd = made.ID
 	n.W.Control.Must(t, "PUT", "/templates/paused_offer", map[string]any{"language": "en_US", "status": "APPROVED"}, nil)
@@ -216,6 +217,33 @@ func (n *Node) Seed(key, base string, smpp map[string]any) *Brand {
 		return err == nil
 	})
 	return b
+}
+
+// More gives a brand the two other SMPP accounts of every world, each with a
+// sender of its own, and gives their connectors.
+func (n *Node) More(b *Brand, smpp map[string]any) (connectors []string) {
+	t := n.W.T
+	t.Helper()
+	host, port, err := net.SplitHostPort(n.W.smpp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, sender := range map[string]string{"second": "38124", "third": "38125"} {
+		account := map[string]any{"host": host, "port": number, "system_id": id, "password": "sandbox", "window": 50, "reconnect_max_seconds": 1}
+		for k, v := range smpp {
+			account[k] = v
+		}
+		var made struct{ ID string }
+		n.API.Must(t, "POST", "/v1/connectors", map[string]any{"kind": "smpp", "name": id, "config": account}, &made)
+		connectors = append(connectors, made.ID)
+		n.API.Must(t, "POST", "/v1/senders", map[string]any{"channel": "sms", "address": sender, "connectors": []string{made.ID}}, &made)
+		b.SMS = append(b.SMS, made.ID)
+	}
+	return connectors
 }
 
 // An Entry is one line of the sandbox's journal.

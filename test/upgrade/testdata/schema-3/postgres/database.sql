@@ -1,0 +1,1416 @@
+--
+-- PostgreSQL database dump
+--
+
+
+-- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
+-- Dumped by pg_dump version 15.18 (Debian 15.18-0+deb12u1)
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: api_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.api_keys (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    name text NOT NULL,
+    hash bytea NOT NULL,
+    hint text NOT NULL,
+    scopes text[] NOT NULL,
+    created_at bigint NOT NULL,
+    revoked_at bigint DEFAULT 0 NOT NULL
+);
+
+
+--
+-- Name: callbacks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.callbacks (
+    id bytea NOT NULL,
+    workspace bytea NOT NULL,
+    connector bytea NOT NULL,
+    at bigint NOT NULL,
+    due bigint,
+    day integer NOT NULL,
+    sealed bytea,
+    tries integer DEFAULT 0 NOT NULL,
+    why text DEFAULT ''::text NOT NULL
+);
+
+
+--
+-- Name: charges; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.charges (
+    workspace bytea NOT NULL,
+    message bytea NOT NULL,
+    step smallint NOT NULL,
+    attempt integer NOT NULL,
+    channel text NOT NULL,
+    purpose text NOT NULL,
+    country text NOT NULL,
+    micros bigint NOT NULL,
+    currency text NOT NULL,
+    source text NOT NULL,
+    rule text NOT NULL,
+    at bigint NOT NULL
+);
+
+
+--
+-- Name: configurations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.configurations (
+    workspace bytea NOT NULL,
+    version bigint NOT NULL,
+    settings bytea
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: connectors; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.connectors (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    sealed bytea,
+    key_version integer NOT NULL,
+    paused boolean NOT NULL,
+    health text NOT NULL,
+    health_code text NOT NULL,
+    health_reason text NOT NULL,
+    health_at bigint NOT NULL,
+    created_at bigint NOT NULL
+);
+
+
+--
+-- Name: contacts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.contacts (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    version bigint NOT NULL,
+    key bytea,
+    key_version integer NOT NULL,
+    profile bytea,
+    created_at bigint NOT NULL,
+    erased_at bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='85');
+
+
+--
+-- Name: cursors; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.cursors (
+    reader text NOT NULL,
+    epoch bigint NOT NULL,
+    xid xid8 NOT NULL,
+    seq bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: dedup; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.dedup (
+    workspace bytea NOT NULL,
+    key bytea NOT NULL,
+    forget_at bigint NOT NULL
+);
+
+
+--
+-- Name: deliveries; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.deliveries (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    contact bytea NOT NULL,
+    version integer NOT NULL,
+    state smallint NOT NULL,
+    connector bytea NOT NULL,
+    lane smallint,
+    sending boolean NOT NULL,
+    due bigint,
+    track bytea NOT NULL
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02');
+
+
+--
+-- Name: endpoints; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.endpoints (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    url text NOT NULL,
+    sealed bytea,
+    types text[] NOT NULL,
+    batch integer NOT NULL,
+    disabled text NOT NULL,
+    failing_at bigint NOT NULL,
+    created_at bigint NOT NULL
+);
+
+
+--
+-- Name: epochs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.epochs (
+    id smallint NOT NULL,
+    epoch bigint NOT NULL,
+    cluster bigint DEFAULT 0 NOT NULL,
+    timeline bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT epochs_id_check CHECK ((id = 1))
+);
+
+
+--
+-- Name: events; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.events (
+    epoch bigint NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint NOT NULL,
+    id bytea NOT NULL,
+    workspace bytea NOT NULL,
+    type text NOT NULL,
+    message bytea NOT NULL,
+    contact bytea NOT NULL,
+    version integer NOT NULL,
+    at bigint NOT NULL,
+    data bytea,
+    sealed bytea
+);
+
+
+--
+-- Name: events_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+CREATE SEQUENCE public.events_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 200;
+
+
+--
+-- Name: events_seq; Type: SEQUENCE OWNED BY; Schema: public; Owner: -
+--
+
+ALTER SEQUENCE public.events_seq OWNED BY public.events.seq;
+
+
+--
+-- Name: idempotency; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.idempotency (
+    workspace bytea NOT NULL,
+    key bytea NOT NULL,
+    body bytea NOT NULL,
+    message bytea NOT NULL,
+    answer bytea,
+    day integer NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL
+);
+
+
+--
+-- Name: identities; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.identities (
+    workspace bytea NOT NULL,
+    idx bytea NOT NULL,
+    contact bytea NOT NULL,
+    channel text NOT NULL,
+    sealed bytea,
+    created_at bigint NOT NULL
+);
+
+
+--
+-- Name: leases; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.leases (
+    connector bytea NOT NULL,
+    owner text NOT NULL,
+    token bigint NOT NULL,
+    expires_at bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: links; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.links (
+    key bytea NOT NULL,
+    workspace bytea NOT NULL,
+    contact bytea,
+    message bytea,
+    media bytea NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    opened_at bigint NOT NULL,
+    opens bigint NOT NULL
+);
+
+
+--
+-- Name: media; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.media (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    contact bytea,
+    message bytea,
+    connector bytea,
+    type text NOT NULL,
+    mime text NOT NULL,
+    size bigint NOT NULL,
+    state smallint NOT NULL,
+    tries integer NOT NULL,
+    next_at bigint NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    sealed bytea
+);
+
+
+--
+-- Name: media_chunks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.media_chunks (
+    workspace bytea NOT NULL,
+    media bytea NOT NULL,
+    n integer NOT NULL,
+    sealed bytea
+);
+ALTER TABLE ONLY public.media_chunks ALTER COLUMN sealed SET STORAGE EXTERNAL;
+
+
+--
+-- Name: media_copies; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.media_copies (
+    workspace bytea NOT NULL,
+    media bytea NOT NULL,
+    connector bytea NOT NULL,
+    expires_at bigint NOT NULL,
+    sealed bytea
+);
+
+
+--
+-- Name: messages; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.messages (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    contact bytea NOT NULL,
+    direction smallint NOT NULL,
+    purpose text NOT NULL,
+    channel text NOT NULL,
+    sender bytea NOT NULL,
+    identity bytea,
+    created_at bigint NOT NULL,
+    provider_at bigint NOT NULL,
+    sealed bytea
+);
+
+
+--
+-- Name: parked; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.parked (
+    id bytea NOT NULL,
+    workspace bytea NOT NULL,
+    connector bytea NOT NULL,
+    keys bytea[] NOT NULL,
+    inferred bytea,
+    at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    day integer NOT NULL,
+    sealed bytea
+);
+
+
+--
+-- Name: parked_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.parked_keys (
+    connector bytea NOT NULL,
+    key bytea NOT NULL,
+    inferred boolean NOT NULL,
+    parked bytea NOT NULL
+);
+
+
+--
+-- Name: parley_schema; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.parley_schema (
+    version integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+
+--
+-- Name: probe; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.probe (
+    id smallint NOT NULL,
+    at bigint NOT NULL,
+    CONSTRAINT probe_id_check CHECK ((id = 1))
+)
+WITH (fillfactor='10');
+
+
+--
+-- Name: reaches; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.reaches (
+    workspace bytea NOT NULL,
+    idx bytea NOT NULL,
+    channel text NOT NULL,
+    code text NOT NULL,
+    until bigint NOT NULL
+);
+
+
+--
+-- Name: refs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.refs (
+    connector bytea NOT NULL,
+    key bytea NOT NULL,
+    workspace bytea NOT NULL,
+    message bytea NOT NULL,
+    step smallint NOT NULL,
+    attempt integer NOT NULL,
+    part smallint NOT NULL,
+    inferred boolean NOT NULL,
+    at bigint NOT NULL,
+    expires_at bigint NOT NULL
+);
+
+
+--
+-- Name: senders; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.senders (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    channel text NOT NULL,
+    address text NOT NULL,
+    display text NOT NULL,
+    connectors bytea[] NOT NULL,
+    settings bytea,
+    created_at bigint NOT NULL
+);
+
+
+--
+-- Name: suppressions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.suppressions (
+    workspace bytea NOT NULL,
+    idx bytea NOT NULL,
+    scope text NOT NULL,
+    reason text NOT NULL,
+    at bigint NOT NULL
+);
+
+
+--
+-- Name: templates; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.templates (
+    workspace bytea NOT NULL,
+    id bytea NOT NULL,
+    sender bytea NOT NULL,
+    provider text NOT NULL,
+    name text NOT NULL,
+    language text NOT NULL,
+    category text NOT NULL,
+    state text NOT NULL,
+    ttl bigint NOT NULL,
+    body text NOT NULL,
+    named boolean NOT NULL,
+    components bytea,
+    reason text NOT NULL,
+    updated_at bigint NOT NULL
+);
+
+
+--
+-- Name: webhooks; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.webhooks (
+    id bytea NOT NULL,
+    seq bigint NOT NULL,
+    workspace bytea NOT NULL,
+    endpoint bytea NOT NULL,
+    state text NOT NULL,
+    head boolean NOT NULL,
+    tries integer NOT NULL,
+    next_at bigint NOT NULL,
+    owner text DEFAULT ''::text NOT NULL,
+    created_at bigint NOT NULL,
+    last_at bigint NOT NULL,
+    status integer NOT NULL,
+    error text NOT NULL,
+    event bytea NOT NULL,
+    type text NOT NULL,
+    message bytea NOT NULL,
+    contact bytea NOT NULL,
+    version integer NOT NULL,
+    event_at bigint NOT NULL,
+    data bytea,
+    sealed bytea
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: webhooks_seq_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.webhooks ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhooks_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
+-- Name: windows; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.windows (
+    workspace bytea NOT NULL,
+    contact bytea NOT NULL,
+    identity bytea NOT NULL,
+    sender bytea NOT NULL,
+    kind text NOT NULL,
+    opened_by bytea NOT NULL,
+    opened_at bigint NOT NULL,
+    closes_at bigint NOT NULL
+)
+WITH (fillfactor='85');
+
+
+--
+-- Name: workspace_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.workspace_keys (
+    workspace bytea NOT NULL,
+    kind text NOT NULL,
+    version integer NOT NULL,
+    master text NOT NULL,
+    wrapped bytea NOT NULL,
+    created_at bigint NOT NULL
+);
+
+
+--
+-- Name: workspaces; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.workspaces (
+    id bytea NOT NULL,
+    name text NOT NULL,
+    created_at bigint NOT NULL
+);
+
+
+--
+-- Name: events seq; Type: DEFAULT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.events ALTER COLUMN seq SET DEFAULT nextval('public.events_seq'::regclass);
+
+
+--
+-- Data for Name: api_keys; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.api_keys VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0947afcd45b71ec176a7d289', 'first key', '\x3523ea9d9d13f1a93a4967c3942a458765249676082bf7a0cd050cc00a6ce0aa', 'oBXw', '{admin}', 1795721922887436, 0);
+
+
+--
+-- Data for Name: callbacks; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: charges; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.charges VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b69bc701aaf9232a5eb2af6', 0, 0, 'whatsapp', 'marketing', 'FR', 85900, 'USD', 'provider', 'marketing/regular', 1795721924183072);
+INSERT INTO public.charges VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0af475b161021bb5a91f6bea', 0, 0, 'whatsapp', 'utility', 'FR', 30000, 'USD', 'provider', 'utility/regular', 1795721924205004);
+INSERT INTO public.charges VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b72470a27f01c359773f8b1', 0, 0, 'sms', 'utility', 'FR', 79800, 'USD', 'estimate', '', 1795721924182229);
+
+
+--
+-- Data for Name: configurations; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.configurations VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', 8, '\x7b22726574656e74696f6e223a7b226d65737361676573223a2233363564227d7d');
+
+
+--
+-- Data for Name: connectors; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.connectors VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09fc4a83a8e7ddb4a1797524', 'smpp', 'SMSC', '\x0301af88fd8f2567d9e89be32ec6375e11e5f948e7c3056b4d3e4b2d10c2668c3be3c39f28ecac173ebd17c386d9ff2ba1fffe6324f1d4b774d3d823fe89f239047d914bec0932d19cd045a10bd0e0a8d111a5557294fa7b52a43254523bbcebc7c23b2f58d7716f44f0758ddaebff1487617bfbea563b5fcb71e2200c7ff3fdf1f31bdf6aa8b874d6a381b8e30f0f', 1, false, 'ok', '', '', 1795721923068182, 1795721923068182);
+INSERT INTO public.connectors VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a0182719898c6afa6701d2f', 'whatsapp_cloud', 'WhatsApp', '\x0301e752acc08c3dc1178582bab90e30dbed4bcd09cfacd7d10e732813a1bb0523beea502b7579c168a1353db78a05efef8515bdd7a395ff8542b3f7bc691f934cd6edae13a8440224f6f5395ed6a9999b4243dc8019a3c14808dde82bcbaccf2e4ffdf41ed439a9b3c9e67b189427dfa9c4509fc4103d77a72143a7f86ee713f8b6eef1a05d5b05514b77fc247952b4f0be90883db5151583e22cd9045e8022bf3dc795c025f5ab21d5fafc8b9fec0a8e80ea3b80f913d7107d2fb04416636a64cdf636da3a4ebc9051e018f838a80b6c6ada0fc72c8b2a00e8330a2d6f42d6b3573a68786bd031ddff97', 1, false, 'ok', '', '', 1795721923073678, 1795721923073678);
+
+
+--
+-- Data for Name: contacts; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.contacts VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0af475b161021bb57af8c095', 1, '\x12010cec5366c79a8c87ea0aa4e4787ac26e2f45d116aee843b72f24b8f40ab0ab004fd0962b65fc765ebbc249796ef7230aa0afecd6071813bc9d962a6d', 1, NULL, 1795721923316567, 0);
+INSERT INTO public.contacts VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b6071d5432de3f7ae957da8', 1, '\x1201bea01e6048a485775d616464cf1f9136e3e47689bbec00a68f43afe48d9f7df6dcd0e8111bd18380e59ad1992381fa651d674924bff2f2bef72a5cbc', 1, NULL, 1795721923424917, 0);
+INSERT INTO public.contacts VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b69bc701aaf923292e24eed', 1, '\x1201e60d0af4160b9d424a9b00f7cfa9a039314228cff8bf2decbd1af2351a73b7701b41614af2e26d45cd782b109f9602851ba725086fe24bd5bae3fd8e', 1, NULL, 1795721923433408, 0);
+INSERT INTO public.contacts VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b72470a27f01c3590a77bb5', 1, '\x120176999362df44fafc680cce7f251970a107ac258d7c34862f5c570c050f92387690aab470433fc047deef714780bca59f1086a05f33a3c752b29f4789', 1, NULL, 1795721923442228, 0);
+INSERT INTO public.contacts VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b8a3bf250e9ce3eb45730ad', 3, NULL, 1, NULL, 1795721923466445, 1795721923508413);
+INSERT INTO public.contacts VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a42f910ec9758143b73aaf3', 3, '\x1201c921e1a7309a594c0a91d6692f7cb89a1760b0bb39a859d1750cdfce94f2e7b067cd99af033791229d07d2c1ea5875a5a013afa8b56211e5ef351f49', 1, NULL, 1795721923138130, 0);
+
+
+--
+-- Data for Name: cursors; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.cursors VALUES ('webhooks', 1, '810', 411);
+INSERT INTO public.cursors VALUES ('ledger', 1, '810', 411);
+
+
+--
+-- Data for Name: dedup; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.dedup VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x0118890ab34341e7fb2b814ec2f29e67', 1796326723448571);
+INSERT INTO public.dedup VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x012abb75b57fe1a1590ae99e38204775', 1796326724036641);
+INSERT INTO public.dedup VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x015eb8862e8e3c8acdfbe0c4c853b84e', 1796326724036821);
+
+
+--
+-- Data for Name: deliveries; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.deliveries VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b6071d5432de3f7c5831527', '\x01a2195e0b6071d5432de3f7ae957da8', 1, 1, '\x01a2195e09fc4a83a8e7ddb4a1797524', NULL, false, 1795793923000000, '\x01126d61726b6574696e67fae5e2f5e2ccb006809bf6adfbd0b006809bece882dbb00600000000000206736d730101a2195e0a09d75e3dfcd1cdc49a8d060101a2195e09fc4a83a8e7ddb4a17975241066726565666f726d0000000000206e6f5f77696e646f775f6e6565646564008080f0a9a4ca4e00000000000006555344f0de09028080e8beb6ef7500');
+INSERT INTO public.deliveries VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a42f910ec975814f63fb3f5', '\x01a2195e0a42f910ec9758143b73aaf3', 2, 7, '\x01a2195e09fc4a83a8e7ddb4a1797524', NULL, false, NULL, '\x010e7574696c697479f0d0bff5e2ccb00600f0d0b5b0ead6b006a2ffb2f6e2ccb0060200126f707465645f6f7574000206736d730101a2195e0a09d75e3dfcd1cdc49a8d060101a2195e09fc4a83a8e7ddb4a17975241066726565666f726d0000000009126f707465645f6f7574186b6579776f72643a53544f508080f0a9a4ca4e00000000000006555344f0de09028080e8beb6ef7500');
+INSERT INTO public.deliveries VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b72470a27f01c359773f8b1', '\x01a2195e0b72470a27f01c3590a77bb5', 3, 5, '\x01a2195e09fc4a83a8e7ddb4a1797524', NULL, false, NULL, '\x010e7574696c697479ccafe5f5e2ccb00600ccafdbb0ead6b006aa83c0f6e2ccb006020200000206736d730101a2195e0a09d75e3dfcd1cdc49a8d060101a2195e09fc4a83a8e7ddb4a17975241066726565666f726d000000000600008080f0a9a4ca4e008afdb2f6e2ccb00600aabbeea3ebd6b006000006555344f0de09028080e8beb6ef75020101a2195e09fc4a83a8e7ddb4a179752402018afdb2f6e2ccb006aa83c0f6e2ccb006aa83c0f6e2ccb006aa83c0f6e2ccb00600000000000002500101ffb4ddacdc2669dc10be0a04dde3d381efe79701ba44cf0cf7d30259c5b5c689b6ba9feab49e0122224569e4ecbd05010fc52e6339cc0206555344f0de0910657374696d61746500');
+INSERT INTO public.deliveries VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 5, 6, '\x01a2195e0a0182719898c6afa6701d2f', NULL, false, NULL, '\x01126d61726b6574696e67d486e4f5e2ccb00600d486dab0ead6b006c090c0f6e2ccb00602020000021077686174736170700101a2195e0a19e96f661c386308e604e20101a2195e0a0182719898c6afa6701d2f1074656d706c617465247061757365645f6f666665722f656e5f5553000000070000808090f4a0da9a0900b4b8b4f6e2ccb00600c2f3a6ead2e3b10600000655534498be0a02808090f4a0da9a09020101a2195e0a0182719898c6afa6701d2f0201b4b8b4f6e2ccb006c2f3bcf6e2ccb006c2f3bcf6e2ccb00680e4a9f6e2ccb00680e4a9f6e2ccb006000000000002b001010186700b22518af24e43d39049e2354356b16c5d0ef9291b8bb93d75de6166919400eef7fb96915f1fc98204e66e6c9d9c4e6cdde3efbab68a280494729b65c43416c7a1eaf9cbef757bae5cc0c3f09b2b62e9c7adeacc01d8d8199e20413480a41b55e6d466a0030655534498be0a1070726f7669646572226d61726b6574696e672f726567756c6172');
+INSERT INTO public.deliveries VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 4, 6, '\x01a2195e0a0182719898c6afa6701d2f', NULL, false, NULL, '\x010e7574696c697479a09ed0f5e2ccb00600a09ec6b0ead6b00698e7c2f6e2ccb00602020000021077686174736170700101a2195e0a19e96f661c386308e604e20101a2195e0a0182719898c6afa6701d2f1074656d706c61746520626f617264696e675f706173732f656e000000070000808090f4a0da9a09008496b8f6e2ccb0060098e7acead2e3b106000006555344e0d40302808090f4a0da9a09020101a2195e0a0182719898c6afa6701d2f02018496b8f6e2ccb00698e7c2f6e2ccb00698e7c2f6e2ccb00680e4a9f6e2ccb00680e4a9f6e2ccb006000000000002b0010101dc01cd37e1c6975443bd6a8c25bda9c24810dc6a4ad4bf3b9276b2bd3d0786bc19578ab236117ca6993a7c372019574c53dc661092c07b097aac344e41ab8830e75c5cd04a36727bba53462bee343f34ca6ef6e60f67015f47ee83c0fabfa2699b85224ed5fb0306555344e0d4031070726f76696465721e7574696c6974792f726567756c6172');
+
+
+--
+-- Data for Name: endpoints; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.endpoints VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'http://127.0.0.1:42495', '\x0301bdb1cddd631f202631548d476468a0bde6179bb427a08e27f5e43a8c68f6b11d9b040a4d5253b771460d89c3c207e2bb5374efdc3fe034a75e3fcf956db8f5e003d5d08d6f2ca4d00439dd7479851fd058d6011234873a1b2e613f0350', '{}', 0, '', 0, 1795721923051765);
+
+
+--
+-- Data for Name: epochs; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.epochs VALUES (1, 1, 7712566910985422678, 1);
+
+
+--
+-- Data for Name: events; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.events VALUES (1, '752', 1, '\x01a2195e0a517ab3ba2718f78a9fb747', '\x01a2195e094326d4584e7b53f4f1bfc9', 'template.updated', '\x00000000000000000000000000000000', '\x00000000000000000000000000000000', 0, 1795721923153356, '\x7b2263617465676f7279223a226d61726b6574696e67222c226c616e6775616765223a22656e5f5553222c226e616d65223a227061757365645f6f66666572222c22726561736f6e223a22222c227374617465223a22617070726f766564222c2274656d706c617465223a2274705f30316d38636e77326863386d717977686a346368776668716561227d', NULL);
+INSERT INTO public.events VALUES (1, '756', 201, '\x01a2195e0a42f910ec9758152dc13d80', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.accepted', '\x01a2195e0a42f910ec975814f63fb3f5', '\x01a2195e0a42f910ec9758143b73aaf3', 1, 1795721923130424, '\x7b227374617465223a22717565756564222c22707572706f7365223a227574696c697479227d', NULL);
+INSERT INTO public.events VALUES (1, '756', 202, '\x01a2195e0a42f910ec9758155e09b839', '\x01a2195e094326d4584e7b53f4f1bfc9', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721923130424, '\x7b7d', NULL);
+INSERT INTO public.events VALUES (1, '762', 401, '\x01a2195e0af475b161021bb673e1db1a', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.accepted', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 1, 1795721923266448, '\x7b227374617465223a22717565756564222c22707572706f7365223a227574696c697479227d', NULL);
+INSERT INTO public.events VALUES (1, '762', 402, '\x01a2195e0af475b161021bb756d3932c', '\x01a2195e094326d4584e7b53f4f1bfc9', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0af475b161021bb57af8c095', 0, 1795721923266448, '\x7b7d', NULL);
+INSERT INTO public.events VALUES (1, '765', 203, '\x01a2195e0b6071d5432de3f8a54afdc7', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.accepted', '\x01a2195e0b6071d5432de3f7c5831527', '\x01a2195e0b6071d5432de3f7ae957da8', 1, 1795721923418493, '\x7b227374617465223a227363686564756c6564222c22707572706f7365223a226d61726b6574696e67227d', '\x010156684a1873e7c179fd80941d9f6c1215c339c811ce631bf9b3f376b63fc29e79b62af4058906aa0dd899f9a1f25fb1135bc06a9df02f1f11a5c976');
+INSERT INTO public.events VALUES (1, '765', 204, '\x01a2195e0b6071d5432de3f8f549d345', '\x01a2195e094326d4584e7b53f4f1bfc9', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0b6071d5432de3f7ae957da8', 0, 1795721923418493, '\x7b7d', NULL);
+INSERT INTO public.events VALUES (1, '766', 403, '\x01a2195e0b69bc701aaf923335dc3b29', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.accepted', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 1, 1795721923428778, '\x7b227374617465223a22717565756564222c22707572706f7365223a226d61726b6574696e67227d', NULL);
+INSERT INTO public.events VALUES (1, '766', 404, '\x01a2195e0b69bc701aaf923408f7c01d', '\x01a2195e094326d4584e7b53f4f1bfc9', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0b69bc701aaf923292e24eed', 0, 1795721923428778, '\x7b7d', NULL);
+INSERT INTO public.events VALUES (1, '767', 205, '\x01a2195e0b72470a27f01c368719cc28', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.accepted', '\x01a2195e0b72470a27f01c359773f8b1', '\x01a2195e0b72470a27f01c3590a77bb5', 1, 1795721923439590, '\x7b227374617465223a22717565756564222c22707572706f7365223a227574696c697479227d', NULL);
+INSERT INTO public.events VALUES (1, '767', 206, '\x01a2195e0b72470a27f01c36a870d7b9', '\x01a2195e094326d4584e7b53f4f1bfc9', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0b72470a27f01c3590a77bb5', 0, 1795721923439590, '\x7b7d', NULL);
+INSERT INTO public.events VALUES (1, '770', 207, '\x01a2195e0b78f9c4dd588de54fa12734', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.received', '\x01a2195e0b78f9c4dd588de4d0b13b30', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721923448571, '\x7b226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c2274797065223a2274657874222c2277696e646f775f636c6f7365735f6174223a22323032362d31312d32375431393a33383a34335a227d', '\x0101245e16becf6d64a1598fb120016f7712afde0891a4289fca1f8d635d19d893f52cf1ae7a717b007d7604ed7b2e838c6074eb3ed7a1e61005021f82d2ad538072e89f73593d387a297633eca38712cfc76aed46048109e874e470ff9d377c8fbc4a133df9532a6084');
+INSERT INTO public.events VALUES (1, '770', 208, '\x01a2195e0b78f9c4dd588de58a806908', '\x01a2195e094326d4584e7b53f4f1bfc9', 'window.opened', '\x00000000000000000000000000000000', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721923448571, '\x7b226368616e6e656c223a227768617473617070222c22636c6f7365735f6174223a22323032362d31312d32375431393a33383a34335a222c226b696e64223a2273657276696365222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732227d', NULL);
+INSERT INTO public.events VALUES (1, '773', 601, '\x01a2195e0b8a3bf250e9ce3f38f66c04', '\x01a2195e094326d4584e7b53f4f1bfc9', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0b8a3bf250e9ce3eb45730ad', 0, 1795721923466506, NULL, NULL);
+INSERT INTO public.events VALUES (1, '778', 801, '\x01a2195e0bab8e4a327184fd90777d97', '\x01a2195e094326d4584e7b53f4f1bfc9', 'contact.erased', '\x00000000000000000000000000000000', '\x01a2195e0b8a3bf250e9ce3eb45730ad', 0, 1795721923508413, '\x7b2272656365697074223a226576745f30316d38636e7732786268733533347763347a703837657a6371222c227265706c61796564223a66616c73657d', NULL);
+INSERT INTO public.events VALUES (1, '784', 209, '\x01a2195e0dc4fcfe16dd64deb84eca23', '\x01a2195e094326d4584e7b53f4f1bfc9', 'contact.opted_out', '\x00000000000000000000000000000000', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721924036641, '\x7b226368616e6e656c223a22736d73222c22726561736f6e223a226b6579776f72643a53544f50222c2273636f7065223a2273656e6465723a73645f30316d38636e7732673974786633767a3668737132396e333836227d', NULL);
+INSERT INTO public.events VALUES (1, '784', 210, '\x01a2195e0dc4fcfe16dd64defec2ccfc', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.received', '\x01a2195e0dc4fcfe16dd64dd78f60209', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721924036641, '\x7b226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c2274797065223a2274657874222c226b6579776f7264223a2273746f70227d', '\x0101a52d5b73a231a6849d296f5a1f6ae814943e006545e383346b50d78bf4b8e83e7759022a757962a70daf7ce2150eff7cfcbdaf97f272989f066703131ba2041336a28f40c04a6ae7ab6cdd113c');
+INSERT INTO public.events VALUES (1, '786', 405, '\x01a2195e0dc4fcfe16dd64df0a5aac76', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.received', '\x01a2195e0dc4fcfe16dd64de2ad36932', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721924036821, '\x7b226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c2274797065223a2274657874227d', '\x01017adb18989cb628d09c1b7d2b7e82484f08aa4331ba9feb20893b918fa1c81f2f40cce552971454b6e4dceb9d694e2411887699ca3cd347011ab38760bc74f70048e06648ea95d6f3ceaf5ea9be01552114656e860648fa3729092c74');
+INSERT INTO public.events VALUES (1, '789', 406, '\x01a2195e0deb041e4e612b13f35ac94f', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.step', '\x01a2195e0a42f910ec975814f63fb3f5', '\x01a2195e0a42f910ec9758143b73aaf3', 2, 1795721924075473, '\x7b227374617465223a226661696c6564222c22707572706f7365223a227574696c697479222c22726561736f6e223a226f707465645f6f7574222c2273746570223a302c226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c22737465705f7374617465223a22736b6970706564222c2264657461696c223a226b6579776f72643a53544f50227d', NULL);
+INSERT INTO public.events VALUES (1, '789', 407, '\x01a2195e0deb041e4e612b14e9d7836f', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.failed', '\x01a2195e0a42f910ec975814f63fb3f5', '\x01a2195e0a42f910ec9758143b73aaf3', 2, 1795721924075473, '\x7b227374617465223a226661696c6564222c22707572706f7365223a227574696c697479222c22726561736f6e223a226f707465645f6f7574227d', NULL);
+INSERT INTO public.events VALUES (1, '794', 408, '\x01a2195e0e3c3e6ceb090b676af34125', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.sent', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 3, 1795721924156641, '\x7b227374617465223a2273656e74222c22707572706f7365223a226d61726b6574696e67222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2273656e74222c22617474656d7074223a307d', NULL);
+INSERT INTO public.events VALUES (1, '797', 211, '\x01a2195e0e57abdca2c014b1327d687b', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.delivered', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 4, 1795721924183072, '\x7b227374617465223a2264656c697665726564222c22707572706f7365223a226d61726b6574696e67222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2264656c697665726564222c22617474656d7074223a302c22636861726765223a7b226d6963726f73223a38353930302c2263757272656e6379223a22555344222c226279223a2270726f7669646572222c2272756c65223a226d61726b6574696e672f726567756c6172222c22636f756e747279223a224652227d7d', NULL);
+INSERT INTO public.events VALUES (1, '799', 212, '\x01a2195e0e5685629ce9d0e177202c23', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.sent', '\x01a2195e0b72470a27f01c359773f8b1', '\x01a2195e0b72470a27f01c3590a77bb5', 3, 1795721924182229, '\x7b227374617465223a2273656e74222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c22737465705f7374617465223a2273656e74222c22617474656d7074223a302c22636861726765223a7b226d6963726f73223a37393830302c2263757272656e6379223a22555344222c226279223a22657374696d617465222c22636f756e747279223a224652227d7d', NULL);
+INSERT INTO public.events VALUES (1, '799', 213, '\x01a2195e0e57abdca2c014b22a25fc61', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.delivered', '\x01a2195e0b72470a27f01c359773f8b1', '\x01a2195e0b72470a27f01c3590a77bb5', 3, 1795721924182229, '\x7b227374617465223a2264656c697665726564222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c22737465705f7374617465223a2264656c697665726564222c22617474656d7074223a307d', NULL);
+INSERT INTO public.events VALUES (1, '801', 409, '\x01a2195e0e6dcec7e97be0be2ee6b7f1', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.sent', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 3, 1795721924205004, '\x7b227374617465223a2273656e74222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2273656e74222c22617474656d7074223a307d', NULL);
+INSERT INTO public.events VALUES (1, '801', 410, '\x01a2195e0e6dcec7e97be0be9f329438', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.delivered', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 3, 1795721924205004, '\x7b227374617465223a2264656c697665726564222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2264656c697665726564222c22617474656d7074223a302c22636861726765223a7b226d6963726f73223a33303030302c2263757272656e6379223a22555344222c226279223a2270726f7669646572222c2272756c65223a227574696c6974792f726567756c6172222c22636f756e747279223a224652227d7d', NULL);
+INSERT INTO public.events VALUES (1, '805', 214, '\x01a2195e0e7385cdbf9c1e6aa87d6970', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.read', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 5, 1795721924211971, '\x7b227374617465223a2272656164222c22707572706f7365223a226d61726b6574696e67222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2272656164222c22617474656d7074223a307d', NULL);
+INSERT INTO public.events VALUES (1, '810', 411, '\x01a2195e0ea834f5b41bb1ddcd392f64', '\x01a2195e094326d4584e7b53f4f1bfc9', 'message.read', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 4, 1795721924264144, '\x7b227374617465223a2272656164222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2272656164222c22617474656d7074223a307d', NULL);
+
+
+--
+-- Data for Name: idempotency; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.idempotency VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x016faee1b7d5da7b9b0cd5b5335718a2', '\x01fe416eb64a74b6e2da270559f4a0b7', '\x01a2195e0a42f910ec975814f63fb3f5', '\x02512f266f74b99c1240a266d4fcd6e32fd5e37b924d9495c0afd87e05a42a408816af2255d5a8db4af5984861334ad8dfb712def3e9f51bf078767a8afd3e9d1aebb84f875c7c87c34ce1e78f3adc23b62f5623788bb98843ebcbc103cb5ba13567a5812680e7dfe27b4fb752d832d95123b13cdf25630fac177538068f335ab69fbdd31ec0079c8ab0e05d197836b7b0467ac6268b930953266ec74600782f587cd012fe77c345636bc3b1e7683ea364c3190252286ae1e5985dc7cea064711ebd1244872177162e9ab28c6e327eff7d70bc21c37339a43a9d7386a6281f046212d0e144f637d17cf84abdfe875cf9af84a8e89776c280235b66539a552967ef7aeabbf1eaf7ff46a150397adabe408488c48cdd31126ae1469d1c9cbd48d34cd12aca13d9e7b19331c5de9cbfbc3ea216516de9c4f66bfd8b0de5ab0c9d61bc0f4717f625c040e0b4f2871aec95adf9b41d5aef1cdf7c658042ab8a1bc24d734396df3f0878aeb2a4a99f15e2578b3c5d1e85c9bb7050f854f684549454564dbda925e7b3ab1edc43ee894436a604b4ff32e838ff7bad0c41976685d20cb1fabf5a2d5ca40d408e25ecfbd45c4d558ba3b2a2eea48c1defe5885f7411403ba65bb3a35adb2602c821ff2ec39cfb1b1d47e25b63dbe7efc7c2343175daff8ee24e4072ee4c31f75a42545c41f3a923bca10db1021e889d973477490055178e86b819d97080b3df5d3e0cfcca2d32180c05cd6a66eb', 20783, 1795721923130424, 1795808323130424);
+INSERT INTO public.idempotency VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01cf0c027b78ebf6d568de00aa16174d', '\x0104b2b8895a5206f8167130cdda41e2', '\x01a2195e0af475b161021bb5a91f6bea', '\x02512fbd5b3fd5500fc557a9fc8c4e4914b0ca7a596659e2a699c0961eced9552d3a78a180d2978ae9e2e73a512d932c6599cd62512bc0998d8e76a9ff104bf9fc1de9bed6b3e2b8905099387e70e7e07e6f524c8d9bf3f26d2f220d95e23ab1dc86feef866145ef2a74879036aa30b1868876515688c48b507b6df50a0d04efd6d072ec17e55e9465fe99a13c3b49d8e0ff1be9be9a3050e58e15c8636f1854f2216e87e743771f53e2d8e3d926fe3b5e73300d7e5e2daadc919a6db2058dcaee766d3c5cb20810300c1cf294077a7eebfa8af056b203ced248a39c895629687646d593f1c58727324260e2f23a46d2d441dc0cd8eb2c7128b403f479384861a108e4c5bedc876565a3e074c0f1cc50dec66fd3c673465f1997f7d01b1c3812566bc45a02a1a45ce5e0f043ee65d97d34e5a6d7ef2aa25f5caf724a3bbb233d8d71699f9f7e341ba4d38fd15a795e2516f5ce20bc5fe568819f50d338ebbf34acdb5abee5f1849a9863156a3b852601bd23364d879327c88b9ebf7e9d7a4017e8cdb8dc87194b45bf4173d13c33e5d9d38f3fcb3d75507b345b44ebdf7a9980c571e1c9e4865d88737ba2c70512bccdfc768af108055c293db6963cb5a1e4515c8345934a59ba11f27c93192e2069adca960514a2a5f81b93db5bd0069c23102e6607cbfb17432376747f3206ba0eaab75f4a1071d4ed3ef32bc2f07547a95ef3487a55d5c847d9e1be552c6031d72045972d1183be4759d2544802', 20783, 1795721923266448, 1795808323266448);
+INSERT INTO public.idempotency VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01df7141c590ae81a85910790bc55065', '\x018a590f3a56c2cd64429e4d3c57f400', '\x01a2195e0b6071d5432de3f7c5831527', '\x02512ffed45194ae46b6424a5b7f199c02339aaa59ab6fda2e8401c01230b61b688de339b320d577e548a4c1bf6b63c1b34a86d4f43f8c771f3cabb35384d3bed8d2b552e0fab0cc260543827dfb52d3f0487d4f22368fae746dd2020d5d809a7cbf657df16a849b9e5d13193f66ea5d09e4b934679cb64a65a806ce9b5d19d341c95795467b546ef1d76ad9ca8981fdf040241cdc15d3c8ab28dcd7bf7af19aec7ead99ed066c4a89fedb92243807ea27aac8321c0aac97a34c432a5eede7294721ebf1a56fdee63f0ce64da9e8cfcba29b2152645b71e9c86a7bd39f7fa2a3e4cde97c7ca6ff18bca8aeb6f54fd974df837e920d7a6027ed028491057dd417cabf616ae6e11a35ba7b0193b7e3652266531962a26805e5ad4e96af93c35ce4347174b17f6a63cc18e94f27e3a110f2c93ffb39838126d5425e0d89df1ecb6f6641b08eb34da3d8c84ca1d1eec8fc64d70977ad80471b8180da0cea17a20656c51defec3d53138c084559d593945047c6aba7f993e626dfb83c30db9588391b9f2d0543cce1fa0ad22c44f7ca1a3e7f6394982d9cdf2101c7a620d96a3e58b3333c7996b93a10180a473c2036384fb2816febe9e46595e62d77da7bae50c58ab8a8a5c46fe38de104f20c646a5678202bcf94c86c203d7be0e53245b03883ade31ff8e77c1480a7b3057c8a2ae04b8cd96b213c1152e582aaef189c7b02183d9bd6ba08cbe33938bd3b49d47d86d79951e4088d1a487e13f7', 20783, 1795721923418493, 1795808323418493);
+INSERT INTO public.idempotency VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x0173c8c78449e3e87a60b27f8ee39591', '\x0128e99d9f1260cf345fee1576173d29', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x02512fd8015f80c553f39556c2e50713a82116959a61223f06682b06b1e714f7c182cfcf19806aeac0d3e00e64261a36d5cf7b64523802612637c8e88d62d74c8314bbe1e5c2f8933fb6be19b90d47b47b75302e536397f9dd40aeab08136253087fd8e030a1beeda206a131532c782fa0fbff8bdcec61b42976aecf5b61d4e8efb424788b925011b1fe6e9f0574300db2d32fb9d9598faf0cf044ccf1ca001e13665580ca881dd1363a4ffb8d02c8aeaadf49b842105041554f1170a677140c1c40532b42d66e90800ff1b24dc7b7951911772b119e17d80fbef829a8f2eb5dec5c948d8c6bc159054aea3c57d9e61e8fb5b1d83e805041ec8e24e93494313f7bbc855780d5d7530477d5981a0a7eb240c0f77f455fc5221bc1be503d4763c84f54035f1b662b156699f017a0ede8d403e2249d54b3270c28120050db285a6d23391d95a043998555a01b9d264aca027a7ade538747044049e496652534fb9bdc7a2ee6e49ef779eb61eef1397f5b4a211ada0bf0d39c8340ba9f6dea698dad7ef2cb551e887f489a8cbe33fa82412cd0ea4dec7ffbb180f80c79794614a499893a45d44245a2070343ee00455ba275011d7babe3c51148755b48965c88d50c4da3b576f21a65fd7f948f9fb5e2cb5d9e985f7d291fb3a1b7c3fe32d499985c19cf1be3c5b79f188516aa48ec11709edc321f5370cde7b975ab3f005f77dd18f88046e24cff95459061522d5e6e06b133a8544de06cb8c5321faf27c901', 20783, 1795721923428778, 1795808323428778);
+INSERT INTO public.idempotency VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01718886fe44ce8aeb3e25707f8bed57', '\x01d7aa291f1aa2f95fe7b53696b14fc5', '\x01a2195e0b72470a27f01c359773f8b1', '\x02512ffd699b2deeeb25b67927d3c94d28865036a097dd7a3806f0bf245abd97462e5bd555c6343bed35381d7c84cd13b00e9701b076bacb9705d8850da863f00b5e8b3031d26a7cddb8edc15bd25ba6f2561d3d064547983969f83ec5d6bf49ef015a736369448d7f2f548cf59d31272cbbcc655eb571dea5bfbd453c57eeb0c2d96ea043a815b89f7c733a23785894686ccf210065861ef67dc5fbf37f630cdc5c207fbf631d213cd5f8f57db2a537aeb76d1b1b97bcf7df497a12f3bc828c4b91db2470ffd2aee6a8bd3dca5657d70bb84906cd12dd4f18f2a00e0f71178907870090286ab534221a34704b573f5d4b7e77e5553be7b0d90edc4110d848f526416bd6e72c813d8200d771467434d5ba3e47df31743f4549b90793316a607e3cf0c6ab34454fbd7a22bdec038e3e00bc6838a84f421749f6ed7be7fef0d98107861d0b0cc5d2798ee3a87f294e3883b01fd52187a0b5a28691398974a168bba5ece4b15e8ec1daedbc2f89c6806ceb8fe3f1580fe4dcc1c27581d67b1407353c617c53d0a4d2878e7e98db397dc0ae4ad4b8de189e7ab6df3b9936e7b296bdc4c40dc8eb1d77142534e7c1bd421a450e9bb3b274211ae013ecc635bb2a6ad3aeadfe9a4d7b9570d1bec1d39e2cbf263f79726b038416554b02a29d5d39cdd66b87e843a4ebb07bb7aa1201fa7d56c0541bbd830513decf84be992593c9c2c3f8828f09e787a3cb775f27b4c5e661278a7c20e368e4', 20783, 1795721923439590, 1795808323439590);
+
+
+--
+-- Data for Name: identities; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.identities VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x011f1642e03f6c188d8111293dd9b9ff', '\x01a2195e0a42f910ec9758143b73aaf3', 'phone', '\x010127c8653341413aa0e4fff32689fce84df4c03191b68a0925e216ad6ef25b9ad0f30e039e4562e009af', 1795721923138130);
+INSERT INTO public.identities VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x0161333b1bd45fe1051513b78dcccaf7', '\x01a2195e0af475b161021bb57af8c095', 'phone', '\x0101989adac663795dff3142e928c553ae43f840281f71bb85fc9ef4fe965d23ef860c95989b595664b7cd', 1795721923316567);
+INSERT INTO public.identities VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x017da9cfdca32cb1e6ad426f38e4fd29', '\x01a2195e0b6071d5432de3f7ae957da8', 'phone', '\x01019ee58175fca2262fdb7cc6076eb4a6b75e6addc60dd182d0e534b3d19f8478a6583bc4f9877e1118a8', 1795721923424917);
+INSERT INTO public.identities VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01e9ee328c77b066e95cb908283a4e10', '\x01a2195e0b69bc701aaf923292e24eed', 'phone', '\x0101ef8af07a4d498a15f644d742095a4c8b1d440eee7e8ff46adc572b90c0fc9620c9221c02f628a09a7f', 1795721923433408);
+INSERT INTO public.identities VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a4e2918835d6296a3115d237d10bf7', '\x01a2195e0b72470a27f01c3590a77bb5', 'phone', '\x0101d6b5524d1056c9514a00a70013728eeccc086ddb608c19d9385fc8f62bc206f1a8a24a9810b7f0c562', 1795721923442228);
+INSERT INTO public.identities VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01c1f62ef7d80c96fe49197b65c3d4d1', '\x01a2195e0a42f910ec9758143b73aaf3', 'whatsapp', '\x01019391ea93bc31de42901dfc380e8b3f1bb49027d8408a23ae4b513ee3bb3742f7dcaf66c92d66c648ac64bd70', 1795721923448571);
+
+
+--
+-- Data for Name: leases; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.leases VALUES ('\xe25b5c5643ae3daba35c42b157076c2b', 'alone', 1, 0);
+INSERT INTO public.leases VALUES ('\xa774c30e5d8c7a1adb091af542963d89', 'alone', 1, 1795722105267551);
+INSERT INTO public.leases VALUES ('\x950cd80803322eb67c5270a6544213ab', 'alone', 3, 0);
+INSERT INTO public.leases VALUES ('\x5fee8fea7ec4fe197371a15e475e985c', 'alone', 3, 0);
+INSERT INTO public.leases VALUES ('\x01a2195e09fc4a83a8e7ddb4a1797524', 'alone', 2, 0);
+INSERT INTO public.leases VALUES ('\x01a2195e0a0182719898c6afa6701d2f', 'alone', 2, 0);
+
+
+--
+-- Data for Name: links; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: media; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: media_chunks; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: media_copies; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: messages; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.messages VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a42f910ec975814f63fb3f5', '\x01a2195e0a42f910ec9758143b73aaf3', 1, 'utility', '', '\x00000000000000000000000000000000', '\x011f1642e03f6c188d8111293dd9b9ff', 1795721923130424, 0, '\x01014df0257293c3f1004bc5f7578fae0d399a79d26c5493938aed5b26b995e2600a5d88bc8dd5397b6f36b222740f8505a51fb20bd86f2a2caeec4e7abebccf712b9ebcb3ca858706a2f201cdc470dcb47acd63ba1b50704a3f483b8d62c7180d3a48d9e7aef8a6bfd8e15d3182fd4fd901b785ea81d075c51810080eff019911949aba04bff10752');
+INSERT INTO public.messages VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 1, 'utility', '', '\x00000000000000000000000000000000', '\x0161333b1bd45fe1051513b78dcccaf7', 1795721923266448, 0, '\x0101d4a0f0abd328ed78f79aacda596168c5f7c57d569734bc9cfcedaf5d41fa5a3360ec3eccf54d39d33009de4bd866a6462a584a6287172927bdb0a1f17cb3d082af68fb3f69dbbd1939685774b8561d2ca8122f4ad494ceeaf2ed4cb8dd33f6700929d2a18cf4e179e8a14852e072ecfa465514037f513debc6f3f4757b5b794213aaeaf4994a9c6bdbfeb149aeac78695cc5eb6405f6e21930be5606ab7d7e4026d03cd1e4f08f401ec9');
+INSERT INTO public.messages VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b6071d5432de3f7c5831527', '\x01a2195e0b6071d5432de3f7ae957da8', 1, 'marketing', '', '\x00000000000000000000000000000000', '\x017da9cfdca32cb1e6ad426f38e4fd29', 1795721923418493, 0, '\x0101f7c1c38ea44df72a152acb898935ca48723b354efe1a9f2255205f91f093967a466834f36607e6b62175f23bc8c10d809edc48669058887043f85fb36d1207252d061503f1f9d6b72e191ea97cf60f109ea0af74b0d13fafdca8efa956268d093424681135ea66dda74f6b1ed249fb983ec276c16f1671c457c73cd9b4e6f99c85f217632c319de2e58eb0a83361651f59');
+INSERT INTO public.messages VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 1, 'marketing', '', '\x00000000000000000000000000000000', '\x01e9ee328c77b066e95cb908283a4e10', 1795721923428778, 0, '\x0101250aec9ce9cf4a9cdadbc8985bb71891592224ef90258de45c4a07ad971666afa0f17534b4590fdff4c0983a48087e79c2e9cc4a9b04112c79eea838918cdc3de8ff97625e12e7f33cd3f089d3f27177aea8d393bb60a3ead9e6adf43b1817ff4f248e2edda4fbf35d9ce9255c76b16c3ceb4100a57178cbf8569966adf8ea2002dd01a447a71f14d7bbb8');
+INSERT INTO public.messages VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b72470a27f01c359773f8b1', '\x01a2195e0b72470a27f01c3590a77bb5', 1, 'utility', '', '\x00000000000000000000000000000000', '\x01a4e2918835d6296a3115d237d10bf7', 1795721923439590, 0, '\x01011401e666e33ea37c1bd48269f9c5b411cd74e3bee7dad761bc829e0751d4679d1e6bab2b5883f60bcdbcde58215ddbc926fcef8f6f13a4ba3754df46f5ad2556fe3b171671e798b5bc3c3c1a318eef90f5c4d5fbf4ff195222e324e911dfaacbf655a8a4863d9ce086564f7ae81504e422c98b40ab');
+INSERT INTO public.messages VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b78f9c4dd588de4d0b13b30', '\x01a2195e0a42f910ec9758143b73aaf3', 2, '', 'whatsapp', '\x01a2195e0a19e96f661c386308e604e2', '\x011f1642e03f6c188d8111293dd9b9ff', 1795721923448571, 1795721923000000, '\x0101042b5585c4114ff63a963ac34e7a975edae733f5130739fc2f7e460c29a5bfdabad028ec92f85ab22266613110c3f64109f8485598d190c6f716b434590b65255c074d7fa6499464a9a6596898757210c1824b698f0e25007f5ea33935f853674a36b5e67605d25efbd2c3da0faebc0266f16e2a05ffcf30eff01bb9d3ade507ed0df8b34f97da18551db03190eb5b299aa50895e5646d257f26a2c27140b6f30550519cc712d0a9658b3f67062f85d6d4b919949a83873b56ba6084a6b1866ee3daf24c8bef7ba84612694900e2b639d3749e02bfbb0662f80dc08c590c5082d28dcda9435aceaa1a7a5b28b011bc344c02a1f48c603956738423d4e29588156e9d75deba7dc8918769859a7d82d642db0785ea98dbba033e688a487925af60229baa5bd29dc269c0d63a0b87f37b8af35dbe9a42843ac2aa104013f3fe8ac8978249f58d1ff15e0aeb25659087d61e50fcd22267ff22411beab37d8bb080e86824044e16cf23dc29832d02cd6195610380898084d6455784b8492d320976cd736df44d3a848458a57491fd3217af5b4a794dd0629bbe7c317842181121ef151c704f656870071dc158bf3124c462bce6dfe8874a9cf3ea89ac8b081ebbfb2d7daf92f94a7f7a53121aaff8e83922ffa34d0e101b549ce5a1463ef43ed67c5f4be2eb5b5d9244984d9916248de3b579e1c62a368c507b664f200acb06c379fc141b2668226579933474d8dd1a56dc85824556664f4c4b');
+INSERT INTO public.messages VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0dc4fcfe16dd64dd78f60209', '\x01a2195e0a42f910ec9758143b73aaf3', 2, '', 'sms', '\x01a2195e0a09d75e3dfcd1cdc49a8d06', '\x011f1642e03f6c188d8111293dd9b9ff', 1795721924036641, 1795721924036630, '\x0101a2c727f491772eceecca0e263698a858b5a698de7a00dd134f327dc19a07a9fb2e2419ceba9b9e43c132db2efcdcb9300a936626129f2b3392dadd81f2f7499dbb6c956f92755051e962a801d7810f3c9b73d54970abce61b94d36275bf348c9f37c39e977de796dbde3e8e3e2f154295970f2992ab071040e631483dd5902047f59ec5b00f56c0597fb6cba04f1d7e7275276bb98d23afd92cdacc9d91e9817965e8df903c1f781fcdff9da67c82a11e64686a35a1a1b121ac4df8b14e69284125a42b9865d9f9659fc13f8d458a44bae6f088fac13c358de807f84139953109b0045ac9e2e853eacb302e59cfa548c675767a3b2ff585f154c0164971e72ce6551c638a2052213f06d1ed3ec97dd0e840ebfbe17759373d1bafd179ba007652c392fa42a15d8662af7e2545272a6f97346f8e38518b84f7d428236d246d47dca2e77506688ce056906bbc8a14a4d7e8271e624ce80f7063ca598ea2d062aca6aafd80672d3d63617e20fed15fd9e59d46451e8b32525495b4a0278421a8dd87732b8fb242d382601c0f19fe6d66718d389acd090e520794fb8476ea26d56a9afb30b162a1d82f7126d570290c156ebe800c7d68aeb2ac80f15f12181ced5b6');
+INSERT INTO public.messages VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0dc4fcfe16dd64de2ad36932', '\x01a2195e0a42f910ec9758143b73aaf3', 2, '', 'sms', '\x01a2195e0a09d75e3dfcd1cdc49a8d06', '\x011f1642e03f6c188d8111293dd9b9ff', 1795721924036821, 1795721924036614, '\x01017819a8887822690a0dab54187d4a35829180589d838f97c46724921f198399e27a559535e51857cd5eb8ad36848e5450272dc0cb7acd9f30d4277a8f896d5438cc02d0c7a9c36abf2379ccfdd769c86666b76cc3baadf1e5c0ef076c064ab289b56b6e6c78b91c07b440f907151f9eb447f3bcd425df1da631bdefaa170d1150e41e026a71a95a86df8a6c57a9cdb7fca367dc1f7583c0f4c4a527b94ab40148e7f017bb75c318415d9c61bf799eee7a03b4647f6dbbe6736ca36f6470331deba5aa0e62698cc0c815fa86f8eb975cb1a0ec5008985f4c9f52e89cc35cff18b7449f6a4f8a83192011f68daed8264f8701957b6d504722498c9f834affb4b18c50dfe4815bd7d67290e19cc3915c0ac2780d962e110805555d67b28d49b84fd8ddaeea8a0dbd1ae8037d242666336b6ffc5b3b7466b309b789a0a87f2cd8ce5f1d349b287c7b7d00a0929be507c2801d69cfcf10a8355396e75c3042ba09b2a85d86e07d15348613ab7cc2917d79e59cf83c204b88e6b358be788f65a2efabc8935952e8570d20f804288e3021ea19bbeab9667fbd519d8d85be8f9c2c85bc250c1a63e4312bae812c4be6445647575c75c39c1affdcdb2370f67fedfc0ee98faf0b16745056c5d5c1b80e5d39f36e3453f2355d419df7da88fc42adc147');
+
+
+--
+-- Data for Name: parked; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: parked_keys; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: parley_schema; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.parley_schema VALUES (1, '0001_init.sql', '2026-11-26 19:38:41.417725+00');
+INSERT INTO public.parley_schema VALUES (2, '0002_media.sql', '2026-11-26 19:38:42.520722+00');
+INSERT INTO public.parley_schema VALUES (3, '0003_upkeep.sql', '2026-11-26 19:38:42.638619+00');
+
+
+--
+-- Data for Name: probe; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.probe VALUES (1, 0);
+
+
+--
+-- Data for Name: reaches; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+
+
+--
+-- Data for Name: refs; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.refs VALUES ('\x01a2195e09fc4a83a8e7ddb4a1797524', '\x0122224569e4ecbd05010fc52e6339cc', '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0b72470a27f01c359773f8b1', 0, 0, 0, false, 1795721924075333, 1795981124075333);
+
+
+--
+-- Data for Name: senders; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.senders VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a09d75e3dfcd1cdc49a8d06', 'sms', '38123', '', '{"\\x01a2195e09fc4a83a8e7ddb4a1797524"}', NULL, 1795721923081905);
+INSERT INTO public.senders VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a19e96f661c386308e604e2', 'whatsapp', '106540352242922', '', '{"\\x01a2195e0a0182719898c6afa6701d2f"}', NULL, 1795721923097404);
+
+
+--
+-- Data for Name: suppressions; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.suppressions VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01d5a30064a6691542301191eb7c3202', 'marketing', 'erased', 1795721923508413);
+INSERT INTO public.suppressions VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x011f1642e03f6c188d8111293dd9b9ff', 'sender:sd_01m8cnw2g9txf3vz6hsq29n386', 'keyword:STOP', 1795721924036641);
+
+
+--
+-- Data for Name: templates; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.templates VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a1f7b798e24145faadb5f4d', '\x01a2195e0a19e96f661c386308e604e2', '', 'boarding_pass', 'en', 'utility', 'approved', 0, 'Your boarding pass for flight {{flight}} is ready.', true, NULL, '', 1795721923103983);
+INSERT INTO public.templates VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a2c452fee46446478f8ddca', '\x01a2195e0a19e96f661c386308e604e2', '', 'paused_offer', 'en_US', 'marketing', 'approved', 0, 'This offer rests.', false, NULL, '', 1795721923154117);
+
+
+--
+-- Data for Name: webhooks; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0a79bb36514101c561fec753', 1, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 0, '', 1795721923193604, 1795721923268756, 204, '', '\x01a2195e0a517ab3ba2718f78a9fb747', 'template.updated', '\x00000000000000000000000000000000', '\x00000000000000000000000000000000', 0, 1795721923153356, '\x7b2263617465676f7279223a226d61726b6574696e67222c226c616e6775616765223a22656e5f5553222c226e616d65223a227061757365645f6f66666572222c22726561736f6e223a22222c227374617465223a22617070726f766564222c2274656d706c617465223a2274705f30316d38636e77326863386d717977686a346368776668716561227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ac6390c7bdbca0032f1675d', 2, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923270666, '', 1795721923270666, 1795721923320009, 204, '', '\x01a2195e0a42f910ec9758152dc13d80', 'message.accepted', '\x01a2195e0a42f910ec975814f63fb3f5', '\x01a2195e0a42f910ec9758143b73aaf3', 1, 1795721923130424, '\x7b227374617465223a22717565756564222c22707572706f7365223a227574696c697479227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ac6390c7bdbca0071dc631b', 3, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923270666, '', 1795721923270666, 1795721923320184, 204, '', '\x01a2195e0a42f910ec9758155e09b839', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721923130424, '\x7b7d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0b5b94d519cd9b339d1c8d67', 4, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923419166, '', 1795721923419166, 1795721923420136, 204, '', '\x01a2195e0af475b161021bb673e1db1a', 'message.accepted', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 1, 1795721923266448, '\x7b227374617465223a22717565756564222c22707572706f7365223a227574696c697479227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0b5b94d519cd9b347a82152c', 5, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923419166, '', 1795721923419166, 1795721923420241, 204, '', '\x01a2195e0af475b161021bb756d3932c', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0af475b161021bb57af8c095', 0, 1795721923266448, '\x7b7d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0b69bc701aaf9230d59b71d1', 6, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923433022, '', 1795721923433022, 1795721923497615, 204, '', '\x01a2195e0b6071d5432de3f8a54afdc7', 'message.accepted', '\x01a2195e0b6071d5432de3f7c5831527', '\x01a2195e0b6071d5432de3f7ae957da8', 1, 1795721923418493, '\x7b227374617465223a227363686564756c6564222c22707572706f7365223a226d61726b6574696e67227d', '\x010156684a1873e7c179fd80941d9f6c1215c339c811ce631bf9b3f376b63fc29e79b62af4058906aa0dd899f9a1f25fb1135bc06a9df02f1f11a5c976');
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0b69bc701aaf9231c4b7f94f', 7, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923433022, '', 1795721923433022, 1795721923497869, 204, '', '\x01a2195e0b6071d5432de3f8f549d345', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0b6071d5432de3f7ae957da8', 0, 1795721923418493, '\x7b7d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0bb49a417257520ec56c9fd6', 8, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923508353, '', 1795721923508353, 1795721923510559, 204, '', '\x01a2195e0b69bc701aaf923335dc3b29', 'message.accepted', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 1, 1795721923428778, '\x7b227374617465223a22717565756564222c22707572706f7365223a226d61726b6574696e67227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0bb49a417257520f605b58ac', 9, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923508353, '', 1795721923508353, 1795721923510728, 204, '', '\x01a2195e0b69bc701aaf923408f7c01d', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0b69bc701aaf923292e24eed', 0, 1795721923428778, '\x7b7d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0bb49a417257521056d39d07', 10, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923508353, '', 1795721923508353, 1795721923510373, 204, '', '\x01a2195e0b72470a27f01c368719cc28', 'message.accepted', '\x01a2195e0b72470a27f01c359773f8b1', '\x01a2195e0b72470a27f01c3590a77bb5', 1, 1795721923439590, '\x7b227374617465223a22717565756564222c22707572706f7365223a227574696c697479227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0bb49a41725752110711f6ff', 11, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923508353, '', 1795721923508353, 1795721923509760, 204, '', '\x01a2195e0b72470a27f01c36a870d7b9', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0b72470a27f01c3590a77bb5', 0, 1795721923439590, '\x7b7d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0bb49a41725752117edc6364', 12, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923508353, '', 1795721923508353, 1795721923512849, 204, '', '\x01a2195e0b78f9c4dd588de54fa12734', 'message.received', '\x01a2195e0b78f9c4dd588de4d0b13b30', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721923448571, '\x7b226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c2274797065223a2274657874222c2277696e646f775f636c6f7365735f6174223a22323032362d31312d32375431393a33383a34335a227d', '\x0101245e16becf6d64a1598fb120016f7712afde0891a4289fca1f8d635d19d893f52cf1ae7a717b007d7604ed7b2e838c6074eb3ed7a1e61005021f82d2ad538072e89f73593d387a297633eca38712cfc76aed46048109e874e470ff9d377c8fbc4a133df9532a6084');
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0bb49a41725752126c795915', 13, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923508353, '', 1795721923508353, 1795721923510828, 204, '', '\x01a2195e0b78f9c4dd588de58a806908', 'window.opened', '\x00000000000000000000000000000000', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721923448571, '\x7b226368616e6e656c223a227768617473617070222c22636c6f7365735f6174223a22323032362d31312d32375431393a33383a34335a222c226b696e64223a2273657276696365222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0bb49a417257521337965ef9', 14, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923508353, '', 1795721923508353, 1795721923510360, 204, '', '\x01a2195e0b8a3bf250e9ce3f38f66c04', 'contact.created', '\x00000000000000000000000000000000', '\x01a2195e0b8a3bf250e9ce3eb45730ad', 0, 1795721923466506, NULL, NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0bd55fad5fd64488cbc372bf', 15, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721923541412, '', 1795721923541412, 1795721923542242, 204, '', '\x01a2195e0bab8e4a327184fd90777d97', 'contact.erased', '\x00000000000000000000000000000000', '\x01a2195e0b8a3bf250e9ce3eb45730ad', 0, 1795721923508413, '\x7b2272656365697074223a226576745f30316d38636e7732786268733533347763347a703837657a6371222c227265706c61796564223a66616c73657d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0e2fb04a029375e4817b9ddf', 16, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924143732, '', 1795721924143732, 1795721924153176, 204, '', '\x01a2195e0dc4fcfe16dd64deb84eca23', 'contact.opted_out', '\x00000000000000000000000000000000', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721924036641, '\x7b226368616e6e656c223a22736d73222c22726561736f6e223a226b6579776f72643a53544f50222c2273636f7065223a2273656e6465723a73645f30316d38636e7732673974786633767a3668737132396e333836227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0e2fb04a029375e528116f56', 17, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924143732, '', 1795721924143732, 1795721924230454, 204, '', '\x01a2195e0dc4fcfe16dd64defec2ccfc', 'message.received', '\x01a2195e0dc4fcfe16dd64dd78f60209', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721924036641, '\x7b226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c2274797065223a2274657874222c226b6579776f7264223a2273746f70227d', '\x0101a52d5b73a231a6849d296f5a1f6ae814943e006545e383346b50d78bf4b8e83e7759022a757962a70daf7ce2150eff7cfcbdaf97f272989f066703131ba2041336a28f40c04a6ae7ab6cdd113c');
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0e2fb04a029375e5c0e6b8d1', 18, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924143732, '', 1795721924143732, 1795721924182885, 204, '', '\x01a2195e0dc4fcfe16dd64df0a5aac76', 'message.received', '\x01a2195e0dc4fcfe16dd64de2ad36932', '\x01a2195e0a42f910ec9758143b73aaf3', 0, 1795721924036821, '\x7b226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c2274797065223a2274657874227d', '\x01017adb18989cb628d09c1b7d2b7e82484f08aa4331ba9feb20893b918fa1c81f2f40cce552971454b6e4dceb9d694e2411887699ca3cd347011ab38760bc74f70048e06648ea95d6f3ceaf5ea9be01552114656e860648fa3729092c74');
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0e2fb04a029375e5d6e782d4', 19, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924143732, '', 1795721924143732, 1795721924153062, 204, '', '\x01a2195e0deb041e4e612b13f35ac94f', 'message.step', '\x01a2195e0a42f910ec975814f63fb3f5', '\x01a2195e0a42f910ec9758143b73aaf3', 2, 1795721924075473, '\x7b227374617465223a226661696c6564222c22707572706f7365223a227574696c697479222c22726561736f6e223a226f707465645f6f7574222c2273746570223a302c226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c22737465705f7374617465223a22736b6970706564222c2264657461696c223a226b6579776f72643a53544f50227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0e2fb04a029375e5f0ba6ca9', 20, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924143732, '', 1795721924143732, 1795721924153210, 204, '', '\x01a2195e0deb041e4e612b14e9d7836f', 'message.failed', '\x01a2195e0a42f910ec975814f63fb3f5', '\x01a2195e0a42f910ec9758143b73aaf3', 2, 1795721924075473, '\x7b227374617465223a226661696c6564222c22707572706f7365223a227574696c697479222c22726561736f6e223a226f707465645f6f7574227d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ec77a93feafcef9505e2e1d', 21, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924295085, '', 1795721924295085, 1795721924295946, 204, '', '\x01a2195e0e3c3e6ceb090b676af34125', 'message.sent', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 3, 1795721924156641, '\x7b227374617465223a2273656e74222c22707572706f7365223a226d61726b6574696e67222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2273656e74222c22617474656d7074223a307d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ec77a93feafcef962d680fe', 22, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924295085, '', 1795721924295085, 1795721924296137, 204, '', '\x01a2195e0e57abdca2c014b1327d687b', 'message.delivered', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 4, 1795721924183072, '\x7b227374617465223a2264656c697665726564222c22707572706f7365223a226d61726b6574696e67222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2264656c697665726564222c22617474656d7074223a302c22636861726765223a7b226d6963726f73223a38353930302c2263757272656e6379223a22555344222c226279223a2270726f7669646572222c2272756c65223a226d61726b6574696e672f726567756c6172222c22636f756e747279223a224652227d7d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ec77a93feafcef9b9e102ba', 23, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924295085, '', 1795721924295085, 1795721924295868, 204, '', '\x01a2195e0e5685629ce9d0e177202c23', 'message.sent', '\x01a2195e0b72470a27f01c359773f8b1', '\x01a2195e0b72470a27f01c3590a77bb5', 3, 1795721924182229, '\x7b227374617465223a2273656e74222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c22737465705f7374617465223a2273656e74222c22617474656d7074223a302c22636861726765223a7b226d6963726f73223a37393830302c2263757272656e6379223a22555344222c226279223a22657374696d617465222c22636f756e747279223a224652227d7d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ec77a93feafcefa0ba2ae69', 24, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924295085, '', 1795721924295085, 1795721924296178, 204, '', '\x01a2195e0e57abdca2c014b22a25fc61', 'message.delivered', '\x01a2195e0b72470a27f01c359773f8b1', '\x01a2195e0b72470a27f01c3590a77bb5', 3, 1795721924182229, '\x7b227374617465223a2264656c697665726564222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a22736d73222c2273656e646572223a2273645f30316d38636e7732673974786633767a3668737132396e333836222c22737465705f7374617465223a2264656c697665726564222c22617474656d7074223a307d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ec77a93feafcefa231317bb', 25, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924295085, '', 1795721924295085, 1795721924295661, 204, '', '\x01a2195e0e6dcec7e97be0be2ee6b7f1', 'message.sent', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 3, 1795721924205004, '\x7b227374617465223a2273656e74222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2273656e74222c22617474656d7074223a307d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ec77a93feafcefa56b8953f', 26, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924295085, '', 1795721924295085, 1795721924295976, 204, '', '\x01a2195e0e6dcec7e97be0be9f329438', 'message.delivered', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 3, 1795721924205004, '\x7b227374617465223a2264656c697665726564222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2264656c697665726564222c22617474656d7074223a302c22636861726765223a7b226d6963726f73223a33303030302c2263757272656e6379223a22555344222c226279223a2270726f7669646572222c2272756c65223a227574696c6974792f726567756c6172222c22636f756e747279223a224652227d7d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ec77a93feafcefab47b02d2', 27, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924295085, '', 1795721924295085, 1795721924296227, 204, '', '\x01a2195e0e7385cdbf9c1e6aa87d6970', 'message.read', '\x01a2195e0b69bc701aaf9232a5eb2af6', '\x01a2195e0b69bc701aaf923292e24eed', 5, 1795721924211971, '\x7b227374617465223a2272656164222c22707572706f7365223a226d61726b6574696e67222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2272656164222c22617474656d7074223a307d', NULL);
+INSERT INTO public.webhooks OVERRIDING SYSTEM VALUE VALUES ('\x01a2195e0ec77a93feafcefb66aa25b5', 28, '\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e09ebeb02d439061fcc2a799c', 'delivered', true, 1, 1795721924295085, '', 1795721924295085, 1795721924296184, 204, '', '\x01a2195e0ea834f5b41bb1ddcd392f64', 'message.read', '\x01a2195e0af475b161021bb5a91f6bea', '\x01a2195e0af475b161021bb57af8c095', 4, 1795721924264144, '\x7b227374617465223a2272656164222c22707572706f7365223a227574696c697479222c2273746570223a302c226368616e6e656c223a227768617473617070222c2273656e646572223a2273645f30316d38636e7732677378357170633731726363346563313732222c22737465705f7374617465223a2272656164222c22617474656d7074223a307d', NULL);
+
+
+--
+-- Data for Name: windows; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.windows VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', '\x01a2195e0a42f910ec9758143b73aaf3', '\x011f1642e03f6c188d8111293dd9b9ff', '\x01a2195e0a19e96f661c386308e604e2', 'service', '\x01a2195e0b78f9c4dd588de4d0b13b30', 1795721923000000, 1795808323000000);
+
+
+--
+-- Data for Name: workspace_keys; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.workspace_keys VALUES ('\x00000000000000000000000000000000', 'signing', 1, 'b18e30825c133536', '\x11427a997107c68a5693c643b8cd5ce1b27b5177d36d1bb117d4a89c67ffbfd4a05fb0fd838a7011b7e69808d2b9313810f290a843fe74e458d0efa080', 1795721922777783);
+INSERT INTO public.workspace_keys VALUES ('\x00000000000000000000000000000000', 'pepper', 1, 'b18e30825c133536', '\x11585cea1516e18391098e1c000953614a549efc68d0b56e78604804183a7b297ded8fc5dce48e39e05840cbbb226b7a53750fec44335423579b17a4f5', 1795721922777783);
+INSERT INTO public.workspace_keys VALUES ('\x00000000000000000000000000000000', 'journal', 1, 'b18e30825c133536', '\x11e20c1105b2e394d42839dd15329b64a7a9c35e72cc79ec66bd69c774f71e548bda08ec21c6ee49d39876f96b09437a3c6b60bf77e6b4b3ebfb8d1c7f', 1795721922777783);
+INSERT INTO public.workspace_keys VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', 'kek', 1, 'b18e30825c133536', '\x1112788ff896553ef98b9850ca3bfcd0c97e65b8a0b669434fb61d18235da909bb2c364a1a7aba9f19958adfd07057931f2545e92cacfb1a214385ba02', 1795721922883373);
+INSERT INTO public.workspace_keys VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', 'index', 1, 'b18e30825c133536', '\x11ab4758a61e3016d5d191bbe0e6b4ed3cffe78d89172a4d8022cd0e033bc3f0bdcada6cbb94eeccdd0333e7ca2d2c8f757325ea93b000f7e391f90ec9', 1795721922883373);
+INSERT INTO public.workspace_keys VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', 'day', 20783, '', '\x1301b15aeac0ee4c12d64ea60080866ab66a6d880b14b5a5bbc24549067ca4af9c0c86c3054bf9e4190a6d349a4a271933637705a6fb253756c6ae15a16a', 1795721922883373);
+INSERT INTO public.workspace_keys VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', 'day', 20784, '', '\x1301ce0959b4ca6df503dd9dbd586a3fc5451c3f7808a69ad190dd9fa22cff19075566af71ae67b8e947f7507d96e71809dcc4f11a28754323d265843666', 1795721922883373);
+INSERT INTO public.workspace_keys VALUES ('\x00000000000000000000000000000000', 'journal_head:alone', 1, '', '\x00000000000000016ce024b10a07620db4de22356c6f501e77ca959b6c3b3fa57d2ea56bfb1f5d38', 1795721923540930);
+
+
+--
+-- Data for Name: workspaces; Type: TABLE DATA; Schema: public; Owner: -
+--
+
+INSERT INTO public.workspaces VALUES ('\x01a2195e094326d4584e7b53f4f1bfc9', 'My brand', 1795721922883373);
+
+
+--
+-- Name: events_seq; Type: SEQUENCE SET; Schema: public; Owner: -
+--
+
+SELECT pg_catalog.setval('public.events_seq', 1000, true);
+
+
+--
+-- Name: webhooks_seq_seq; Type: SEQUENCE SET; Schema: public; Owner: -
+--
+
+SELECT pg_catalog.setval('public.webhooks_seq_seq', 28, true);
+
+
+--
+-- Name: api_keys api_keys_hash_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_hash_key UNIQUE (hash);
+
+
+--
+-- Name: api_keys api_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: callbacks callbacks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.callbacks
+    ADD CONSTRAINT callbacks_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: charges charges_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.charges
+    ADD CONSTRAINT charges_pkey PRIMARY KEY (workspace, message, step, attempt);
+
+
+--
+-- Name: configurations configurations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.configurations
+    ADD CONSTRAINT configurations_pkey PRIMARY KEY (workspace);
+
+
+--
+-- Name: connectors connectors_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.connectors
+    ADD CONSTRAINT connectors_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: contacts contacts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.contacts
+    ADD CONSTRAINT contacts_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: cursors cursors_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.cursors
+    ADD CONSTRAINT cursors_pkey PRIMARY KEY (reader);
+
+
+--
+-- Name: dedup dedup_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.dedup
+    ADD CONSTRAINT dedup_pkey PRIMARY KEY (workspace, key);
+
+
+--
+-- Name: deliveries deliveries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: endpoints endpoints_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.endpoints
+    ADD CONSTRAINT endpoints_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: epochs epochs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.epochs
+    ADD CONSTRAINT epochs_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: events events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (epoch, xid, seq);
+
+
+--
+-- Name: idempotency idempotency_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotency
+    ADD CONSTRAINT idempotency_pkey PRIMARY KEY (workspace, key);
+
+
+--
+-- Name: identities identities_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.identities
+    ADD CONSTRAINT identities_pkey PRIMARY KEY (workspace, idx);
+
+
+--
+-- Name: leases leases_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.leases
+    ADD CONSTRAINT leases_pkey PRIMARY KEY (connector);
+
+
+--
+-- Name: links links_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.links
+    ADD CONSTRAINT links_pkey PRIMARY KEY (key);
+
+
+--
+-- Name: media_chunks media_chunks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.media_chunks
+    ADD CONSTRAINT media_chunks_pkey PRIMARY KEY (workspace, media, n);
+
+
+--
+-- Name: media_copies media_copies_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.media_copies
+    ADD CONSTRAINT media_copies_pkey PRIMARY KEY (workspace, media, connector);
+
+
+--
+-- Name: media media_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.media
+    ADD CONSTRAINT media_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: messages messages_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: parked parked_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.parked
+    ADD CONSTRAINT parked_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: parley_schema parley_schema_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.parley_schema
+    ADD CONSTRAINT parley_schema_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: probe probe_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.probe
+    ADD CONSTRAINT probe_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: reaches reaches_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reaches
+    ADD CONSTRAINT reaches_pkey PRIMARY KEY (workspace, idx, channel);
+
+
+--
+-- Name: senders senders_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.senders
+    ADD CONSTRAINT senders_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: suppressions suppressions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.suppressions
+    ADD CONSTRAINT suppressions_pkey PRIMARY KEY (workspace, idx, scope);
+
+
+--
+-- Name: templates templates_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_pkey PRIMARY KEY (workspace, id);
+
+
+--
+-- Name: templates templates_workspace_sender_name_language_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_workspace_sender_name_language_key UNIQUE (workspace, sender, name, language);
+
+
+--
+-- Name: webhooks webhooks_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.webhooks
+    ADD CONSTRAINT webhooks_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: windows windows_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.windows
+    ADD CONSTRAINT windows_pkey PRIMARY KEY (workspace, contact, identity, sender, kind);
+
+
+--
+-- Name: workspace_keys workspace_keys_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.workspace_keys
+    ADD CONSTRAINT workspace_keys_pkey PRIMARY KEY (workspace, kind, version);
+
+
+--
+-- Name: workspaces workspaces_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.workspaces
+    ADD CONSTRAINT workspaces_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: callbacks_aside; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX callbacks_aside ON public.callbacks USING btree (at) WHERE (due IS NULL);
+
+
+--
+-- Name: callbacks_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX callbacks_open ON public.callbacks USING btree (at, id) WHERE (due IS NOT NULL);
+
+
+--
+-- Name: charges_at; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX charges_at ON public.charges USING btree (workspace, at);
+
+
+--
+-- Name: contacts_key; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX contacts_key ON public.contacts USING btree (workspace, key_version) WHERE (key IS NOT NULL);
+
+
+--
+-- Name: dedup_forget; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX dedup_forget ON public.dedup USING btree (forget_at);
+
+
+--
+-- Name: deliveries_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX deliveries_due ON public.deliveries USING btree (connector, due) WHERE (due IS NOT NULL);
+
+
+--
+-- Name: deliveries_lane; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX deliveries_lane ON public.deliveries USING btree (connector, lane, id) WHERE (lane IS NOT NULL);
+
+
+--
+-- Name: deliveries_sending; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX deliveries_sending ON public.deliveries USING btree (connector, id) WHERE sending;
+
+
+--
+-- Name: events_contact; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_contact ON public.events USING btree (workspace, contact) WHERE (sealed IS NOT NULL);
+
+
+--
+-- Name: events_workspace; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX events_workspace ON public.events USING btree (workspace, epoch, xid, seq);
+
+
+--
+-- Name: idempotency_expires; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_expires ON public.idempotency USING btree (expires_at);
+
+
+--
+-- Name: identities_contact; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX identities_contact ON public.identities USING btree (workspace, contact);
+
+
+--
+-- Name: links_contact; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX links_contact ON public.links USING btree (workspace, contact);
+
+
+--
+-- Name: links_expires; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX links_expires ON public.links USING btree (expires_at);
+
+
+--
+-- Name: media_contact; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX media_contact ON public.media USING btree (workspace, contact, id);
+
+
+--
+-- Name: media_expires; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX media_expires ON public.media USING btree (expires_at) WHERE (expires_at > 0);
+
+
+--
+-- Name: media_waiting; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX media_waiting ON public.media USING btree (next_at) WHERE (state = 2);
+
+
+--
+-- Name: messages_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX messages_age ON public.messages USING btree (workspace, created_at);
+
+
+--
+-- Name: messages_contact; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX messages_contact ON public.messages USING btree (workspace, contact, id);
+
+
+--
+-- Name: messages_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX messages_open ON public.messages USING btree (workspace, created_at) WHERE (sealed IS NOT NULL);
+
+
+--
+-- Name: parked_expires; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX parked_expires ON public.parked USING btree (expires_at);
+
+
+--
+-- Name: parked_keys_key; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX parked_keys_key ON public.parked_keys USING btree (connector, key);
+
+
+--
+-- Name: parked_keys_parked; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX parked_keys_parked ON public.parked_keys USING btree (parked);
+
+
+--
+-- Name: refs_expires; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX refs_expires ON public.refs USING btree (expires_at);
+
+
+--
+-- Name: refs_key; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX refs_key ON public.refs USING btree (connector, key, message, step, attempt, part);
+
+
+--
+-- Name: webhooks_age; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhooks_age ON public.webhooks USING btree (workspace, created_at) WHERE (state <> 'pending'::text);
+
+
+--
+-- Name: webhooks_contact; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhooks_contact ON public.webhooks USING btree (workspace, contact) WHERE (sealed IS NOT NULL);
+
+
+--
+-- Name: webhooks_due; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhooks_due ON public.webhooks USING btree (endpoint, next_at, seq) WHERE ((state = 'pending'::text) AND head);
+
+
+--
+-- Name: webhooks_event; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX webhooks_event ON public.webhooks USING btree (endpoint, event);
+
+
+--
+-- Name: webhooks_list; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhooks_list ON public.webhooks USING btree (workspace, endpoint, id);
+
+
+--
+-- Name: webhooks_pending; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX webhooks_pending ON public.webhooks USING btree (endpoint, message, seq) WHERE (state = 'pending'::text);
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+
