@@ -62,7 +62,7 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 		bodyHash = room.Keys.Fingerprint("idempotent-body", idem.Body)
 	}
 	// In pieces, so that one client's ten thousand leave room in each commit
-	// for the others.
+	// for the others. A piece waits for its workspace's turn.
 	for from := 0; from < len(rs); from += acceptPiece {
 		todo := make([]int, 0, acceptPiece)
 		for i := from; i < min(from+acceptPiece, len(rs)); i++ {
@@ -86,6 +86,10 @@ const acceptPiece = 250
 
 func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Request, todo []int, idemKey string, bodyHash [16]byte, out []BatchResult) error {
 	ws := room.ID
+	if err := e.door.enter(ctx, ws, rs[todo[0]].Purpose.Priority(), len(todo)); err != nil {
+		return err
+	}
+	defer e.door.leave(len(todo))
 	for try := 0; len(todo) > 0; try++ {
 		items := make([]*store.Acceptance, 0, len(todo))
 		plans := make([]*prepared, 0, len(todo))
