@@ -166,6 +166,7 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 		if p.person.New == nil {
 			r.person = p.person
 		}
+		e.traceAccepted(ctx, p)
 		if item.Ready {
 			e.owner.hand(item.Connector, r)
 		} else if !p.delivery.Due.IsZero() {

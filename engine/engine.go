@@ -69,6 +69,7 @@ type Options struct {
 	Node       string        // name of this node: owner of its leases
 	Env        channel.Env   // for connectors; ID is filled in
 	Media      *media.Keeper // nil: no files are kept
+	Trace      Tracer        // nil: nobody traces
 
 	Policy     flow.Policy
 	Shards     int           // workers that own deliveries; 0 = 4

@@ -98,6 +98,7 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 					part = learn(at, d.Steps[w.Step].Segments, e.parts(a, p, d.ID, []string{r.ID})[0], inferred)
 				}
 			}
+			t.traceReceipt(a, w, r)
 			t.moved(flow.Receipt(&e.policy, d, w, part, r, t.now))
 			t.after(func() { crashpoint.At(crashpoint.Receipt); done(nil) })
 		},

@@ -99,6 +99,7 @@ func (e *Engine) send(l *lane, j *job, out *message.Outbound, linked []message.M
 		cancel()
 		<-l.wire
 		crashpoint.At(crashpoint.Sent)
+		e.traceAttempt(l, j, w, out, f)
 		e.outcome(l, j, p, w, acc, f)
 	}()
 }
