@@ -68,6 +68,7 @@ func TestSDKTypes(t *testing.T) {
 		sdk.TemplateUse{},
 		sdk.ButtonParameter{},
 		sdk.Message{},
+		sdk.DeliveredBy{},
 		sdk.Step{},
 		sdk.Attempt{},
 		sdk.Part{},

@@ -293,20 +293,12 @@ func (e *Engine) Preview(ctx context.Context, ws message.WorkspaceID, r *Request
 	if p.person.New != nil {
 		out.Contact = message.ContactID{}
 	}
+	out.WorstCase, out.Expected = out.Totals()
 	for i := range out.Plan {
 		s := &out.Plan[i]
 		s.Rendered = &p.renderings[i]
-		if s.Skipped || s.Estimate.Currency == "" {
-			continue
-		}
-		if out.WorstCase.Currency == "" {
-			out.WorstCase.Currency, out.Expected.Currency = s.Estimate.Currency, s.Estimate.Currency
-			out.Expected.Micros = s.Estimate.Micros
-		}
-		if s.Estimate.Currency == out.WorstCase.Currency {
-			out.WorstCase.Micros += s.Estimate.Micros
-		} else {
-			out.Warnings = append(out.Warnings, Warning{Code: "mixed_currencies", Step: i, Detail: "this step is priced in " + s.Estimate.Currency + " and is not in the worst case"})
+		if c := s.Estimate.Currency; !s.Skipped && c != "" && out.WorstCase.Currency != "" && c != out.WorstCase.Currency {
+			out.Warnings = append(out.Warnings, Warning{Code: "mixed_currencies", Step: i, Detail: "this step is priced in " + c + " and is not in the worst case"})
 		}
 	}
 	return out, nil
