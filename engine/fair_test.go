@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,8 @@ import (
 // A turnstile is an account that carries one text at a time and writes down in
 // which order they came. It gives no receipts.
 type turnstile struct {
+	pairEvery time.Duration
+
 	mu   sync.Mutex
 	came []string // texts
 }
@@ -44,7 +47,7 @@ func (c *turnstile) order() []string {
 // open makes an account of it: a channel type of its own beside the real ones.
 func (c *turnstile) open(o *engine.Options) {
 	typ := sms.Type
-	typ.Kind, typ.Receipts, typ.Limits = "turnstile", channel.Receipts{}, channel.Limits{Concurrent: 1}
+	typ.Kind, typ.Receipts, typ.Limits = "turnstile", channel.Receipts{}, channel.Limits{Concurrent: 1, PairEvery: c.pairEvery, PairBurst: 1}
 	typ.Check = func(json.RawMessage) error { return nil }
 	typ.Open = func(json.RawMessage, channel.Env) (channel.Connector, error) { return c, nil }
 	o.Types = append(o.Types, typ)
@@ -138,6 +141,32 @@ func TestSendersShareAnAccount(t *testing.T) {
 }
 
 func scan(s, format string, n *int) bool { _, err := fmt.Sscanf(s, format, n); return err == nil }
+
+// TestPairPace: a provider's limit for one person holds up that person alone,
+// and in order, also when later ones wait in the same lane.
+func TestPairPace(t *testing.T) {
+	c := &turnstile{pairEvery: time.Hour}
+	w := newWorldOn(t, nil, c.open)
+	account, senders := c.account(w, "BRAND")
+	for i, text := range []string{"a1", "a2", "a3", "b1"} {
+		w.send(from(senders[0], i/3, message.Service, text))
+	}
+	must(t, w.engine.ResumeConnector(w.ctx, w.ws, account))
+	for hour, want := range []string{"a1 b1", "a1 b1 a2", "a1 b1 a2 a3"} {
+		if hour > 0 {
+			w.sandbox.Advance(time.Hour)
+		}
+		w.eventually(want, func() bool { return len(c.order()) >= hour+2 })
+		w.send(from(senders[0], 10+hour, message.Marketing, "after")) // when it has gone, all that may go has gone
+		w.eventually("the lane is idle", func() bool { return slices.Contains(c.order(), "after") })
+		if got := strings.Join(slices.DeleteFunc(c.order(), func(s string) bool { return s == "after" }), " "); got != want {
+			t.Fatalf("after %d hours %s went out, want %s", hour, got, want)
+		}
+		c.mu.Lock()
+		c.came = slices.DeleteFunc(c.came, func(s string) bool { return s == "after" })
+		c.mu.Unlock()
+	}
+}
 
 // A readingStore does something while a lane's queue is being read.
 type readingStore struct {
