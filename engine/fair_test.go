@@ -25,14 +25,18 @@ import (
 type turnstile struct {
 	pairEvery time.Duration
 
-	mu   sync.Mutex
-	came []string // texts
+	mu     sync.Mutex
+	came   []string // texts
+	broken *message.Fault
 }
 
 func (c *turnstile) Send(_ context.Context, m *message.Outbound) (message.Accepted, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.came = append(c.came, m.Content.Text)
+	if c.broken != nil {
+		return message.Accepted{}, c.broken
+	}
 	return message.Accepted{Parts: []string{strconv.Itoa(len(c.came))}}, nil
 }
 
