@@ -75,6 +75,11 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 			err = errors.Join(err, made.undo.run(context.WithoutCancel(ctx)))
 		}
 	}()
+	traces, err := StartTracing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.undo.add("traces", traces)
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -29,7 +30,7 @@ func tracing() bool {
 }
 
 // StartTracing sends spans to the configured endpoint; stop flushes them. It
-// does nothing where none is configured.
+// does nothing where none is configured. New calls it.
 func StartTracing(ctx context.Context) (stop func(context.Context) error, err error) {
 	if !tracing() {
 		return func(context.Context) error { return nil }, nil
@@ -38,7 +39,11 @@ func StartTracing(ctx context.Context) (stop func(context.Context) error, err er
 	if err != nil {
 		return nil, err
 	}
-	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithIDGenerator(spanIDs{}))
+	about, err := resource.Merge(resource.NewSchemaless(attribute.String("service.name", "parley")), resource.Environment())
+	if err != nil {
+		return nil, err
+	}
+	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithIDGenerator(spanIDs{}), sdk.WithResource(about))
 	otel.SetTracerProvider(provider)
 	return provider.Shutdown, nil
 }
@@ -71,8 +76,9 @@ func requestSpans(provider trace.TracerProvider, h http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		seen := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(seen, r)
-		if _, route, ok := strings.Cut(r.Pattern, " "); ok {
-			span.SetName(r.Pattern)
+		route := r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:]
+		if route != "/" && route != "" { // else nothing is there
+			span.SetName(r.Method + " " + route)
 			span.SetAttributes(attribute.String("http.route", route))
 		}
 		span.SetAttributes(attribute.Int("http.response.status_code", seen.status), attribute.String("parley.request", w.Header().Get("X-Request-Id")))

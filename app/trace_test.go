@@ -105,8 +105,8 @@ func TestMessageSpansAreSampledTogether(t *testing.T) {
 	told := messageSpans(provider)
 	ids, kept := id.NewMaker(), make(map[trace.TraceID]int)
 	const many = 200
-	for range many {
-		msg := ids.Message(time.Now())
+	for i := range many {
+		msg := ids.Message(time.Now().Add(time.Duration(i) * time.Millisecond)) // ids of one millisecond are near each other
 		for _, name := range []string{engine.SpanAccept, engine.SpanAttempt, engine.SpanReceipt} {
 			told(t.Context(), engine.Span{Name: name, Message: msg, From: time.Now(), To: time.Now()})
 		}
@@ -154,7 +154,7 @@ func TestTracingEndpoint(t *testing.T) {
 	}
 	select {
 	case body := <-got:
-		if !bytes.Contains(body, msg[:]) || !bytes.Contains(body, []byte(msg.String())) {
+		if !bytes.Contains(body, msg[:]) || !bytes.Contains(body, []byte(msg.String())) || !bytes.Contains(body, []byte("parley")) || bytes.Contains(body, []byte("unknown_service")) {
 			t.Errorf("the collector got %q", body)
 		}
 	default:

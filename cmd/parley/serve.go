@@ -34,10 +34,6 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return nil
 	}
 	log := logger(level(o.LogLevel), o.LogFormat)
-	stopTraces, err := app.StartTracing(ctx)
-	if err != nil {
-		return err
-	}
 	a, err := app.New(ctx, o, func() time.Time { return time.Now().Add(c.ClockSkew) }, log)
 	if err != nil {
 		return err
@@ -52,11 +48,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	log.Info("stopping", "within", o.StopIn)
 	stopCtx, cancel := context.WithTimeout(context.Background(), o.StopIn)
 	defer cancel()
-	err = a.Stop(stopCtx)
-	if terr := stopTraces(stopCtx); err == nil {
-		err = terr
-	}
-	return err
+	return a.Stop(stopCtx)
 }
 
 // firstSteps makes a workspace and a key in an empty database, and prints what
