@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/parley-messaging/parley/engine"
+	"github.com/parley-messaging/parley/message"
 )
 
 // appendAccepted appends what encoding/json would write for an Accepted, in a
@@ -40,7 +41,19 @@ func appendAccepted(b []byte, a *engine.Answer) []byte {
 		b = appendText(b, w.Detail)
 		b = append(b, '}')
 	}
-	return append(b, "]}\n"...)
+	worst, expected := a.Totals()
+	b = appendMoney(append(b, `],"worst_case":`...), worst)
+	b = appendMoney(append(b, `,"expected":`...), expected)
+	return append(b, "}\n"...)
+}
+
+func appendMoney(b []byte, m message.Money) []byte {
+	if m.Currency == "" {
+		return append(b, "null"...)
+	}
+	b = appendMicros(append(b, `{"amount":"`...), m.Micros)
+	b = appendText(append(b, `","currency":`...), m.Currency)
+	return append(b, '}')
 }
 
 func appendPlanStep(b []byte, p *engine.PlanStep) []byte {
@@ -195,5 +208,9 @@ func warnings(in []engine.Warning) []Warning {
 
 // accepted is the slow twin of appendAccepted, for the test that compares them.
 func accepted(a *engine.Answer) Accepted {
-	return Accepted{ID: a.ID, Contact: a.Contact, State: a.State, Plan: planSteps(a.Plan), Warnings: warnings(a.Warnings)}
+	worst, expected := a.Totals()
+	return Accepted{
+		ID: a.ID, Contact: a.Contact, State: a.State, Plan: planSteps(a.Plan), Warnings: warnings(a.Warnings),
+		WorstCase: amount(worst), Expected: amount(expected),
+	}
 }

@@ -36,6 +36,15 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return body, nil
 }
 
+// idempotency is what the header asks for a request's body.
+func idempotency(h http.Header, body []byte) (engine.Idempotency, *Problem) {
+	key, bad := idempotencyKey(h)
+	if bad != nil || key == "" {
+		return engine.Idempotency{}, bad
+	}
+	return engine.Idempotency{Key: key, Body: body}, nil
+}
+
 // idempotencyKey reads the header, with or without the quotes of the IETF
 // draft; "" = none given.
 func idempotencyKey(h http.Header) (string, *Problem) {

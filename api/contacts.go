@@ -188,11 +188,7 @@ func (s *Server) createContact(ctx context.Context, who caller, in *createContac
 
 func (s *Server) listContacts(ctx context.Context, who caller, in *listContacts) (*Page[Contact], error) {
 	if in.Phone != "" {
-		a, err := s.address(ctx, who, "phone", NewIdentity{Channel: message.Phone, Address: in.Phone})
-		if err != nil {
-			return nil, err
-		}
-		p, err := s.o.People.Resolve(ctx, who.Workspace, a)
+		p, err := s.byPhone(ctx, who, in.Phone)
 		if err != nil {
 			return nil, err
 		}
@@ -221,6 +217,15 @@ func (s *Server) listContacts(ctx context.Context, who caller, in *listContacts)
 		}
 	}
 	return page(shown, in.Limit, func(c *Contact) *Contact { return c }, func(c *Contact) string { return c.ID.String() }), nil
+}
+
+// byPhone finds the person of a number of the query; nil where nobody has it.
+func (s *Server) byPhone(ctx context.Context, who caller, number string) (*contact.Person, error) {
+	a, err := s.address(ctx, who, "phone", NewIdentity{Channel: message.Phone, Address: number})
+	if err != nil {
+		return nil, err
+	}
+	return s.o.People.Resolve(ctx, who.Workspace, a)
 }
 
 // person reads the contact of a path.

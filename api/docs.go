@@ -42,6 +42,8 @@ func (s *Server) documents() error {
 		}
 	}
 	s.mux.HandleFunc("GET /openapi.json", serve("application/openapi+json", doc))
+	// Who opens the address in a browser wants to read.
+	s.mux.Handle("GET /{$}", http.RedirectHandler("/docs", http.StatusFound))
 	s.mux.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/parley-messaging/parley/api/internal/strict"
 	"github.com/parley-messaging/parley/auth"
 	"github.com/parley-messaging/parley/engine"
 	"github.com/parley-messaging/parley/message"
@@ -22,6 +23,9 @@ type Accepted struct {
 	State    message.State     `json:"state" doc:"scheduled or queued."`
 	Plan     []PlanStep        `json:"plan" doc:"The steps considered, in order."`
 	Warnings []Warning         `json:"warnings" doc:"What will not be as you may think."`
+
+	WorstCase *Amount `json:"worst_case" doc:"The sum of all steps that may be charged; null when a rate is not known."`
+	Expected  *Amount `json:"expected" doc:"What it costs when the first step does the job; null when its rate is not known."`
 }
 
 // A PlanStep is one step of the plan, taken or left out, and why.
@@ -93,7 +97,7 @@ type Preview struct {
 	Plan      []PlanStep    `json:"plan"`
 	Warnings  []Warning     `json:"warnings"`
 	WorstCase *Amount       `json:"worst_case" doc:"The sum of all steps that may be charged; null when a rate is not known."`
-	Expected  *Amount       `json:"expected" doc:"What to expect; null when a rate is not known."`
+	Expected  *Amount       `json:"expected" doc:"What it costs when the first step does the job; null when its rate is not known."`
 }
 
 // BatchAnswer is the verdict on every item of a batch.
@@ -117,6 +121,7 @@ type listMessages struct {
 	Limit     int    `query:"limit" default:"50" minimum:"1" maximum:"200" doc:"How many at most."`
 	After     string `query:"after" doc:"The next of the page before."`
 	Contact   string `query:"contact" doc:"Only with this contact."`
+	Phone     string `query:"phone" doc:"Only with the person of this number." maxLength:"64"`
 	State     string `query:"state" enum:"scheduled,queued,sending,sent,delivered,read,failed,expired,cancelled,unconfirmed" doc:"Only in this state."`
 	Direction string `query:"direction" enum:"outbound,inbound" doc:"Only what you sent, or what was sent to you."`
 	Since     string `query:"since" doc:"Only made at or after this time, RFC 3339."`
@@ -205,6 +210,19 @@ func (s *Server) listMessages(ctx context.Context, who caller, in *listMessages)
 	if f.Contact, err = queryID[message.ContactID]("contact", in.Contact); err != nil {
 		return nil, err
 	}
+	if in.Phone != "" {
+		if in.Contact != "" {
+			return nil, problem(engine.CodeInvalid, "phone", "is given beside contact", "give one of them")
+		}
+		p, err := s.byPhone(ctx, who, in.Phone)
+		if err != nil {
+			return nil, err
+		}
+		if p == nil {
+			return &Page[Message]{Data: []*Message{}}, nil
+		}
+		f.Contact = p.ID
+	}
 	if f.Before, err = queryID[message.MessageID]("after", in.After); err != nil {
 		return nil, err
 	}
@@ -232,30 +250,35 @@ func (s *Server) listMessages(ctx context.Context, who caller, in *listMessages)
 	return page(views, in.Limit, view, func(m *Message) string { return m.ID.String() }), nil
 }
 
-func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request, who auth.Principal) {
-	key, bad := idempotencyKey(r.Header)
-	if bad != nil {
-		bad.write(w)
-		return
-	}
-	body, err := readBody(w, r, maxBody)
+// take reads and decodes a request body; what is wrong with it was answered
+// when ok is false.
+func take[T any](s *Server, w http.ResponseWriter, r *http.Request, d *strict.Decoder[T], limit int64) (in T, body []byte, ok bool) {
+	body, err := readBody(w, r, limit)
 	if err != nil {
 		s.explain(r.Context(), w.Header(), err).write(w)
+		return in, nil, false
+	}
+	if err := d.Decode(body, &in); err != nil {
+		asked(err).write(w)
+		return in, nil, false
+	}
+	return in, body, true
+}
+
+func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request, who auth.Principal) {
+	in, body, ok := take(s, w, r, s.send, maxBody)
+	if !ok {
 		return
 	}
-	var in SendRequest
-	if err := s.send.Decode(body, &in); err != nil {
-		asked(err).write(w)
+	idem, bad := idempotency(r.Header, body)
+	if bad != nil {
+		bad.write(w)
 		return
 	}
 	req, fault := in.request(path{})
 	if fault != nil {
 		refused(fault).write(w)
 		return
-	}
-	idem := engine.Idempotency{}
-	if key != "" {
-		idem = engine.Idempotency{Key: key, Body: body}
 	}
 	answer, err := s.o.Engine.Accept(r.Context(), who.Workspace, req, idem)
 	if err != nil {
@@ -279,14 +302,8 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request, who auth.Pr
 }
 
 func (s *Server) previewMessage(w http.ResponseWriter, r *http.Request, who auth.Principal) {
-	body, err := readBody(w, r, maxBody)
-	if err != nil {
-		s.explain(r.Context(), w.Header(), err).write(w)
-		return
-	}
-	var in SendRequest
-	if err := s.send.Decode(body, &in); err != nil {
-		asked(err).write(w)
+	in, _, ok := take(s, w, r, s.send, maxBody)
+	if !ok {
 		return
 	}
 	req, fault := in.request(path{})
@@ -306,19 +323,13 @@ func (s *Server) previewMessage(w http.ResponseWriter, r *http.Request, who auth
 }
 
 func (s *Server) sendBatch(w http.ResponseWriter, r *http.Request, who auth.Principal) {
-	key, bad := idempotencyKey(r.Header)
+	in, body, ok := take(s, w, r, s.batch, maxBatchBody)
+	if !ok {
+		return
+	}
+	idem, bad := idempotency(r.Header, body)
 	if bad != nil {
 		bad.write(w)
-		return
-	}
-	body, err := readBody(w, r, maxBatchBody)
-	if err != nil {
-		s.explain(r.Context(), w.Header(), err).write(w)
-		return
-	}
-	var in BatchRequest
-	if err := s.batch.Decode(body, &in); err != nil {
-		asked(err).write(w)
 		return
 	}
 	requests, faults, all := in.requests()
@@ -327,10 +338,6 @@ func (s *Server) sendBatch(w http.ResponseWriter, r *http.Request, who auth.Prin
 		return
 	}
 	s.meter.charge(who.Workspace, len(requests)-1)
-	idem := engine.Idempotency{}
-	if key != "" {
-		idem = engine.Idempotency{Key: key, Body: body}
-	}
 	answer, err := s.acceptBatch(r.Context(), who.Workspace, requests, faults, idem)
 	if err != nil {
 		s.explain(r.Context(), w.Header(), err).write(w)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/parley-messaging/parley/api/internal/strict"
 	"github.com/parley-messaging/parley/engine"
 	"github.com/parley-messaging/parley/message"
+	sdk "github.com/parley-messaging/parley/sdk/go"
 )
 
 // The request of the blueprint comes to the engine whole.
@@ -172,6 +174,33 @@ func TestAppendAccepted(t *testing.T) {
 			rt.Fatal(diff)
 		}
 	})
+}
+
+// Messages are found by the number of the person: the same as by the contact.
+func TestListByPhone(t *testing.T) {
+	r := newRig(t, nil)
+	ctx, c := t.Context(), r.client()
+	who, err := c.Contacts.Create(ctx, &sdk.ContactRequest{Identities: []sdk.NewIdentity{{Channel: "phone", Address: "+33612345678"}}})
+	r.check(err)
+	_, err = c.Messages.List(ctx, sdk.ListMessages{Phone: "+33 6 12 34 56 78", State: "failed"})
+	r.check(err)
+	if f := r.engine.filter; len(f) != 1 || f[0].Contact.String() != who.ID || f[0].State != message.Failed {
+		t.Errorf("%+v", f)
+	}
+	page, err := c.Messages.List(ctx, sdk.ListMessages{Phone: "+33612345679"})
+	r.check(err)
+	if len(page.Data) != 0 || len(r.engine.filter) != 1 {
+		t.Errorf("of nobody: %+v", page)
+	}
+	if _, err := c.Messages.List(ctx, sdk.ListMessages{Phone: canary}); !sdk.IsCode(err, engine.CodeBadNumber) {
+		t.Errorf("a bad number: %v", err)
+	}
+	if _, err := c.Messages.List(ctx, sdk.ListMessages{Phone: "+33612345678", Contact: who.ID}); !sdk.IsCode(err, engine.CodeInvalid) {
+		t.Errorf("both: %v", err)
+	}
+	if strings.Contains(r.logged.String(), "3361234567") || strings.Contains(r.logged.String(), canary) {
+		t.Errorf("the log says %s", r.logged)
+	}
 }
 
 func TestDurations(t *testing.T) {

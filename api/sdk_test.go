@@ -72,6 +72,7 @@ func TestSDKTypes(t *testing.T) {
 		sdk.ProductSection{},
 		sdk.ButtonParameter{},
 		sdk.Message{},
+		sdk.DeliveredBy{},
 		sdk.Step{},
 		sdk.Attempt{},
 		sdk.Part{},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,52 @@ func TestMount(t *testing.T) {
 	r.server.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 	if w := r.call("GET", "/healthz", "", "Authorization", ""); w.Body.String() != "ok" {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// A body whose length is not told is bounded too, and nothing of it comes
+// through.
+func TestBodyWithoutLength(t *testing.T) {
+	r := newRig(t, nil)
+	for path, most := range map[string]int{"/v1/messages": maxBody, "/v1/messages/preview": maxBody, "/v1/messages/batch": maxBatchBody, "/v1/contacts": maxBody} {
+		body := io.MultiReader(strings.NewReader(with(`"metadata":{}`)), strings.NewReader(strings.Repeat(" ", most)))
+		q := httptest.NewRequest("POST", path, body)
+		q.ContentLength = -1
+		q.Header.Set("Authorization", "Bearer "+r.key)
+		q.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		r.server.ServeHTTP(w, q)
+		judge(t, r, w, 413, codeTooLarge, "")
+	}
+	if len(r.engine.requests) != 0 {
+		t.Errorf("%d came through", len(r.engine.requests))
+	}
+}
+
+// A client that dribbles its body is cut off as well.
+func TestSlowBody(t *testing.T) {
+	r := newRig(t, nil)
+	s := NewServer("127.0.0.1:0", r.server, slog.New(slog.DiscardHandler))
+	s.ReadTimeout = 100 * time.Millisecond
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	r.check(err)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	r.check(err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+r.key+"\r\nContent-Length: 100\r\n\r\n{")
+	r.check(err)
+	r.check(conn.SetReadDeadline(time.Now().Add(5 * time.Second)))
+	if answer, err := io.ReadAll(conn); err != nil || strings.Contains(string(answer), " 202 ") || strings.Contains(string(answer), " 500 ") {
+		t.Errorf("%s: %v", answer, err)
+	}
+	if strings.Contains(r.logged.String(), "request failed") {
+		t.Errorf("a slow client is told of as our fault: %s", r.logged)
+	}
+	r.check(s.Close())
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
 	}
 }
 

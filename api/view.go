@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/parley-messaging/parley/engine"
@@ -23,6 +24,7 @@ type Message struct {
 	SendAt    *time.Time           `json:"send_at,omitempty"`
 	ExpiresAt *time.Time           `json:"expires_at,omitempty"`
 	EndedAt   *time.Time           `json:"ended_at,omitempty"`
+	Delivered *DeliveredBy         `json:"delivered_by,omitempty" doc:"The step that first reached the person."`
 	Content   *message.Content     `json:"content,omitempty" doc:"Missing when it was purged or the contact erased."`
 	Template  *message.TemplateUse `json:"template,omitempty"`
 	Metadata  map[string]string    `json:"metadata,omitempty"`
@@ -33,6 +35,13 @@ type Message struct {
 	Charges   []Charge             `json:"charges,omitempty"`
 	Inbound   *Inbound             `json:"inbound,omitempty"`
 	Erased    bool                 `json:"erased,omitempty" doc:"The contact was erased: content and address are gone for good."`
+}
+
+// DeliveredBy is the step that first reached the person.
+type DeliveredBy struct {
+	Step    int             `json:"step"`
+	Channel message.Channel `json:"channel"`
+	At      time.Time       `json:"at" doc:"When, by the provider's word."`
 }
 
 // Step is one channel of a route and what came of it.
@@ -55,6 +64,7 @@ type Step struct {
 	Replied   bool                `json:"replied,omitempty"`
 	Retries   int                 `json:"retries,omitempty"`
 	Estimate  *Amount             `json:"estimate,omitempty"`
+	Cost      []Amount            `json:"cost,omitempty" doc:"What it cost so far, by currency."`
 	Segments  int                 `json:"segments,omitempty"`
 	Attempts  []Attempt           `json:"attempts,omitempty"`
 }
@@ -156,25 +166,63 @@ func view(v *engine.View) *Message {
 			}
 			m.Steps[i] = step(i, &d.Steps[i], refs)
 		}
+		m.Delivered = deliveredBy(d)
 	}
-	sums := map[string]int64{}
+	var all []message.Money
+	steps := make(map[int][]message.Money)
 	for _, c := range v.Charges {
 		m.Charges = append(m.Charges, Charge{
 			Step: int(c.Step), Attempt: int(c.Attempt), Channel: c.Channel, Country: c.Country,
 			Amount: amount(c.Amount), By: c.By, Rule: c.Rule, At: c.At.UTC(),
 		})
-		if c.Amount.Currency == "" {
-			continue
-		}
-		if _, ok := sums[c.Amount.Currency]; !ok {
-			m.Cost = append(m.Cost, Amount{Currency: c.Amount.Currency})
-		}
-		sums[c.Amount.Currency] += c.Amount.Micros
+		all = append(all, c.Amount)
+		steps[int(c.Step)] = append(steps[int(c.Step)], c.Amount)
 	}
-	for i := range m.Cost {
-		m.Cost[i].Amount = string(appendMicros(nil, sums[m.Cost[i].Currency]))
+	m.Cost = sums(all)
+	for i := range m.Steps {
+		m.Steps[i].Cost = sums(steps[i])
 	}
 	return m
+}
+
+// sums adds money up by currency; what has none is not known.
+func sums(in []message.Money) []Amount {
+	var out []message.Money
+	for _, one := range in {
+		i := slices.IndexFunc(out, func(m message.Money) bool { return m.Currency == one.Currency })
+		switch {
+		case one.Currency == "":
+		case i < 0:
+			out = append(out, one)
+		default:
+			out[i].Micros += one.Micros
+		}
+	}
+	var shown []Amount
+	for _, m := range out {
+		shown = append(shown, *amount(m))
+	}
+	return shown
+}
+
+func deliveredBy(d *message.Delivery) *DeliveredBy {
+	var first *DeliveredBy
+	for i := range d.Steps {
+		s := &d.Steps[i]
+		if s.State != message.StepDelivered && s.State != message.StepRead {
+			continue
+		}
+		for j := range s.Attempts {
+			at := s.Attempts[j].DeliveredAt
+			if at.IsZero() {
+				at = s.Attempts[j].ReadAt // read implies delivered
+			}
+			if !at.IsZero() && (first == nil || at.Before(first.At)) {
+				first = &DeliveredBy{Step: i, Channel: s.Channel, At: at.UTC()}
+			}
+		}
+	}
+	return first
 }
 
 func step(i int, s *message.Step, refs [][]string) Step {

@@ -145,12 +145,13 @@ var (
 	messagesDesc = prometheus.NewDesc("parley_events_total", "Events of messages read from the log since this node started.", []string{"type", "channel"}, nil)
 	waitingDesc  = prometheus.NewDesc("parley_store_writes_waiting", "Writes waiting for a commit.", nil, nil)
 	limitDesc    = prometheus.NewDesc("parley_store_writes_limit", "Writes the store lets wait before it answers 503.", nil, nil)
+	intakeDesc   = prometheus.NewDesc("parley_intake_messages", "Messages being taken in by this node, and those that wait for their workspace's turn.", []string{"where"}, nil)
 	laneDesc     = prometheus.NewDesc("parley_lane_messages", "Messages in memory by connector and where they are.", []string{"connector", "where"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (b *books) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{messagesDesc, waitingDesc, limitDesc, laneDesc} {
+	for _, d := range []*prometheus.Desc{messagesDesc, waitingDesc, limitDesc, intakeDesc, laneDesc} {
 		ch <- d
 	}
 }
@@ -160,6 +161,9 @@ func (b *books) Collect(ch chan<- prometheus.Metric) {
 	waiting, limit := b.app.Store.Backlog()
 	ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(waiting))
 	ch <- prometheus.MustNewConstMetric(limitDesc, prometheus.GaugeValue, float64(limit))
+	inside, before := b.app.Engine.Intake()
+	ch <- prometheus.MustNewConstMetric(intakeDesc, prometheus.GaugeValue, float64(inside), "inside")
+	ch <- prometheus.MustNewConstMetric(intakeDesc, prometheus.GaugeValue, float64(before), "waiting")
 	for _, c := range b.app.Ledger.Counts() {
 		ch <- prometheus.MustNewConstMetric(messagesDesc, prometheus.CounterValue, float64(c.Events), c.Type, string(c.Channel))
 	}

@@ -75,6 +75,11 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 			err = errors.Join(err, made.undo.run(context.WithoutCancel(ctx)))
 		}
 	}()
+	traces, err := StartTracing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.undo.add("traces", traces)
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
 		return nil, err
 	}
@@ -118,7 +123,7 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 	a.Engine, err = engine.New(engine.Options{
 		Store: s, Workspaces: a.Workspaces, People: a.People, Rules: set, Phones: phones, Prices: prices,
 		Types: channels, IDs: a.IDs, Now: now, Log: log, Node: o.Node, LeaseFor: o.LeaseFor,
-		Env: channel.Env{Now: now, Log: log, Dial: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, Public: o.Public}, Media: a.Media,
+		Env: channel.Env{Now: now, Log: log, Dial: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, Public: o.Public}, Media: a.Media, Trace: messageTracer(),
 	})
 	if err != nil {
 		return nil, err

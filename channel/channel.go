@@ -90,13 +90,6 @@ type Health struct {
 	Detail string
 }
 
-// A Revoker is a Connector that can take a message back.
-type Revoker interface {
-	// Revoke asks the provider to drop a message not yet delivered. ok is true
-	// when it is certain that it will not arrive.
-	Revoke(ctx context.Context, to message.Address, providerID string) (ok bool, err error)
-}
-
 // A Reader is a Connector that can tell a person that we read their message.
 type Reader interface {
 	// MarkRead marks the message with this provider id, which came to one of our

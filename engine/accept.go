@@ -65,7 +65,7 @@ func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*
 		}
 	}
 	// In pieces, so that one client's ten thousand leave room in each commit
-	// for the others.
+	// for the others. A piece waits for its workspace's turn.
 	for from := 0; from < len(rs); from += acceptPiece {
 		todo := make([]int, 0, acceptPiece)
 		for i := from; i < min(from+acceptPiece, len(rs)); i++ {
@@ -89,6 +89,10 @@ const acceptPiece = 250
 
 func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Request, todo []int, keys *idemKeys, out []BatchResult) error {
 	ws := room.ID
+	if err := e.door.enter(ctx, ws, rs[todo[0]].Purpose.Priority(), len(todo)); err != nil {
+		return err
+	}
+	defer e.door.leave(len(todo))
 	for try := 0; len(todo) > 0; try++ {
 		items := make([]*store.Acceptance, 0, len(todo))
 		plans := make([]*prepared, 0, len(todo))
@@ -174,6 +178,7 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 		if p.person.New == nil {
 			r.person = p.person
 		}
+		e.traceAccepted(ctx, p)
 		if item.Ready {
 			e.owner.hand(item.Connector, r)
 		} else if !p.delivery.Due.IsZero() {
@@ -300,20 +305,12 @@ func (e *Engine) Preview(ctx context.Context, ws message.WorkspaceID, r *Request
 	if p.person.New != nil {
 		out.Contact = message.ContactID{}
 	}
+	out.WorstCase, out.Expected = out.Totals()
 	for i := range out.Plan {
 		s := &out.Plan[i]
 		s.Rendered = &p.renderings[i]
-		if s.Skipped || s.Estimate.Currency == "" {
-			continue
-		}
-		if out.WorstCase.Currency == "" {
-			out.WorstCase.Currency, out.Expected.Currency = s.Estimate.Currency, s.Estimate.Currency
-			out.Expected.Micros = s.Estimate.Micros
-		}
-		if s.Estimate.Currency == out.WorstCase.Currency {
-			out.WorstCase.Micros += s.Estimate.Micros
-		} else {
-			out.Warnings = append(out.Warnings, Warning{Code: "mixed_currencies", Step: i, Detail: "this step is priced in " + s.Estimate.Currency + " and is not in the worst case"})
+		if c := s.Estimate.Currency; !s.Skipped && c != "" && out.WorstCase.Currency != "" && c != out.WorstCase.Currency {
+			out.Warnings = append(out.Warnings, Warning{Code: "mixed_currencies", Step: i, Detail: "this step is priced in " + c + " and is not in the worst case"})
 		}
 	}
 	return out, nil

@@ -313,7 +313,7 @@ func (o *owner) hand(id message.ConnectorID, r *record) {
 		ln := a.lane()
 		o.mu.RUnlock()
 		if ln != nil {
-			ln.push(&job{ws: r.ws, id: r.d.ID, priority: r.d.Purpose.Priority(), identity: r.identity, rec: r})
+			ln.push(newJob(r))
 			return
 		}
 	}

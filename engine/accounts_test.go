@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-messaging/parley/engine"
 	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/sandbox/handset"
 	"github.com/parley-messaging/parley/sandbox/smsc"
 	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/workspace"
@@ -136,6 +137,49 @@ func TestIdempotency(t *testing.T) {
 	must(t, err)
 	if len(list) != 1 {
 		t.Errorf("%d messages stored, want 1", len(list))
+	}
+}
+
+// A key gives its answer also when the same request would be refused by now,
+// and another request under it is a conflict, not a refusal.
+func TestReplayOfWhatIsRefusedByNow(t *testing.T) {
+	w := newWorld(t)
+	const to = "33612345731"
+	r := smsTo("+"+to, message.Marketing)
+	key := engine.Idempotency{Key: "7d1c", Body: []byte("body")}
+	first, err := w.engine.Accept(w.ctx, w.ws, r, key)
+	must(t, err)
+	_, err = w.sandbox.SMSC.Write(smsc.Inbound{From: to, To: "38123", Text: "STOP"})
+	must(t, err)
+	var refusal *engine.Refusal
+	w.eventually("marketing is refused", func() bool {
+		_, err := w.engine.Preview(w.ctx, w.ws, r)
+		return errors.As(err, &refusal) && refusal.Code == engine.CodeOptedOut
+	})
+	again, err := w.engine.Accept(w.ctx, w.ws, r, key)
+	must(t, err)
+	if again.ID != first.ID || !again.Replayed {
+		t.Errorf("the second answer is %v (replayed %v), want %v", again.ID, again.Replayed, first.ID)
+	}
+	_, err = w.engine.Accept(w.ctx, w.ws, r, engine.Idempotency{Key: "7d1c", Body: []byte("another body")})
+	if !errors.As(err, &refusal) || refusal.Code != engine.CodeIdempotency {
+		t.Errorf("another request under the key: %v", err)
+	}
+}
+
+// A message that is in memory is still nobody else's to cancel (law 10).
+func TestCancelOfAStranger(t *testing.T) {
+	w := newWorld(t)
+	off := false
+	const to = "33612345732"
+	_, err := w.sandbox.Handsets.Put(to, handset.Change{Phone: &off})
+	must(t, err)
+	a := w.send(smsTo("+"+to, message.Utility))
+	w.until(a.ID, "sent", func(d *message.Delivery) bool { return d.State == message.Sent })
+	other, err := w.rooms.Create(w.ctx, "another brand")
+	must(t, err)
+	if _, err := w.engine.Cancel(w.ctx, other.ID, a.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a stranger hears %v", err)
 	}
 }
 

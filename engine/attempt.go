@@ -126,37 +126,7 @@ func (l *lane) release(j *job, worked bool) {
 	}
 	chain := l.chains[j.identity]
 	delete(l.chains, j.identity)
-	if len(chain) > 0 {
-		// The first of the chain goes to the front of its queue: it was there
-		// before. The others wait behind it again.
-		first := chain[0]
-		q := &l.queues[min(int(first.priority), lanePriorities-1)]
-		if q.head > 0 {
-			q.head--
-			q.items[q.head] = first
-		} else {
-			q.items = append([]*job{first}, q.items...)
-		}
-		if len(chain) > 1 {
-			rest := append([]*job(nil), chain[1:]...)
-			l.waitBehind(first, rest)
-		}
-	}
+	l.again(chain)
 	l.mu.Unlock()
 	l.signal()
-}
-
-// waitBehind puts the rest of a chain right behind its first.
-func (l *lane) waitBehind(first *job, rest []*job) {
-	for i := len(rest) - 1; i >= 0; i-- {
-		j := rest[i]
-		q := &l.queues[min(int(j.priority), lanePriorities-1)]
-		at := q.head
-		if j.priority == first.priority {
-			at++ // behind first
-		}
-		q.items = append(q.items, nil)
-		copy(q.items[at+1:], q.items[at:])
-		q.items[at] = j
-	}
 }

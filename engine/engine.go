@@ -35,8 +35,8 @@ import (
 	"github.com/parley-messaging/parley/workspace"
 )
 
-// ErrBusy is returned when the backlog is as long as it may get: try again
-// later. Nothing was stored.
+// ErrBusy is returned when too much of one workspace waits to be taken in: try
+// again later. Nothing was stored.
 var ErrBusy = errors.New("too much work is waiting")
 
 // ErrStopped is returned after Stop began.
@@ -69,11 +69,13 @@ type Options struct {
 	Node       string        // name of this node: owner of its leases
 	Env        channel.Env   // for connectors; ID is filled in
 	Media      *media.Keeper // nil: no files are kept
+	Trace      Tracer        // nil: nobody traces
 
 	Policy     flow.Policy
 	Shards     int           // workers that own deliveries; 0 = 4
 	Cache      int           // deliveries kept in memory by each shard; 0 = 2048
 	Queue      int           // messages kept in memory by each lane; 0 = 8000
+	Intake     int           // messages being taken in at once, of all tenants; 0 = 1024
 	LeaseFor   time.Duration // of a connector account; 0 = 6 s
 	HealthWait time.Duration // before a misconfigured connector is tried again; 0 = 60 s
 }
@@ -94,6 +96,7 @@ type Engine struct {
 	match  matcher
 	finish finisher
 	owner  owner
+	door   *door
 
 	ctx     context.Context // ends when everything is stored and stopped
 	cancel  context.CancelFunc
@@ -119,6 +122,9 @@ func New(o Options) (*Engine, error) {
 	if o.Queue <= 0 {
 		o.Queue = 8000
 	}
+	if o.Intake <= 0 {
+		o.Intake = 1024
+	}
 	if o.LeaseFor <= 0 {
 		o.LeaseFor = 6 * time.Second
 	}
@@ -131,7 +137,7 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{
 		o: o, store: o.Store, now: o.Now, log: o.Log, policy: o.Policy,
 		types: make(map[string]*channel.Type, len(o.Types)), reads: make(map[message.Channel]bool),
-		quit:  make(chan struct{}),
+		door: newDoor(o.Intake), quit: make(chan struct{}),
 		fetch: make(chan struct{}, 1),
 	}
 	for i := range o.Types {

@@ -56,8 +56,9 @@ func newWorld(t *testing.T) *world { t.Helper(); return newWorldTB(t) }
 
 func newWorldTB(t testing.TB) *world { t.Helper(); return newWorldOn(t, nil) }
 
-// newWorldOn puts something between the engine and its store; nil puts nothing.
-func newWorldOn(t testing.TB, between func(store.Store) engine.Store) *world {
+// newWorldOn puts something between the engine and its store (nil puts nothing)
+// and may change the engine's options.
+func newWorldOn(t testing.TB, between func(store.Store) engine.Store, tune ...func(*engine.Options)) *world {
 	t.Helper()
 	w := &world{t: t, ctx: t.Context()}
 	log := slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
@@ -95,11 +96,15 @@ func newWorldOn(t testing.TB, between func(store.Store) engine.Store) *world {
 	if between != nil {
 		under = between(st)
 	}
-	w.engine, err = engine.New(engine.Options{
+	options := engine.Options{
 		Store: under, Workspaces: w.rooms, People: w.people, Rules: set, Phones: rules.NewPhones(rules.PhoneOptions{Sandbox: true}), Prices: prices,
 		Types: []channel.Type{whatsapp.Type, sms.Type}, IDs: ids, Now: clock, Log: log, Node: "test",
 		Env: channel.Env{Now: clock, Log: log, Dial: (&net.Dialer{}).DialContext}, Media: w.media,
-	})
+	}
+	for _, f := range tune {
+		f(&options)
+	}
+	w.engine, err = engine.New(options)
 	must(t, err)
 	room, err := w.rooms.Create(w.ctx, "brand")
 	must(t, err)

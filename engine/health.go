@@ -32,21 +32,6 @@ func (l *lane) setPaused(p bool) {
 	l.signal()
 }
 
-// hint makes the lane look into the store: another node accepted work for it.
-func (l *lane) hint() {
-	l.mu.Lock()
-	if l.queued < refillAt {
-		for p := range l.spilled {
-			l.spilled[p] = true
-			if l.queues[p].len() == 0 {
-				l.fetched[p] = message.MessageID{}
-			}
-		}
-	}
-	l.mu.Unlock()
-	l.signal()
-}
-
 // sink takes what a connector's links bring.
 type sink struct {
 	e *Engine

@@ -1,36 +1,30 @@
 package engine
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/engine/pace"
 	"github.com/parley-messaging/parley/message"
-	"github.com/parley-messaging/parley/store"
 )
 
 const lanePriorities = len(message.Purposes) + 1
 
 // A lane is the queue of one connector account while this node holds its
-// lease. It picks the next message by priority and order of acceptance, keeps
-// the provider's pace, lets no two messages to one identity overtake each
-// other, and never holds more in memory than its bound: the rest waits in the
-// store and is fetched in order.
+// lease. It picks the next message by priority, then fairly among the senders
+// that share the account, then by order of acceptance (law 11). It keeps the
+// provider's pace, lets no two messages to one identity overtake each other,
+// and holds no more in memory than its bound: the rest waits in the store.
 type lane struct {
 	e   *Engine
 	acc *account
 
 	mu       sync.Mutex
-	queues   [lanePriorities]fifo
+	queues   [lanePriorities]backlog
 	present  map[message.MessageID]bool // in a queue, in a chain or in an attempt
 	chains   map[[16]byte][]*job        // identity in an attempt → who waits behind it
 	queued   int
-	spilled  [lanePriorities]bool              // the store holds more than the queue
-	fetched  [lanePriorities]message.MessageID // where the last fetch ended
 	inflight int
 	limit    int           // attempts begun and not answered
 	wire     chan struct{} // a place for each attempt on the wire
@@ -56,32 +50,10 @@ type job struct {
 	ws       message.WorkspaceID
 	id       message.MessageID
 	priority message.Priority
+	sender   message.SenderID
 	identity [16]byte
 	rec      *record
 	begun    time.Time // of the attempt recorded for it, whose commit may have been cut
-}
-
-// A fifo is a queue that reuses its memory.
-type fifo struct {
-	items []*job
-	head  int
-}
-
-func (q *fifo) push(j *job) { q.items = append(q.items, j) }
-
-func (q *fifo) len() int { return len(q.items) - q.head }
-
-func (q *fifo) pop() *job {
-	j := q.items[q.head]
-	q.items[q.head] = nil
-	if q.head++; q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
-	} else if q.head > 1024 && q.head*2 > len(q.items) {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
-	}
-	return j
 }
 
 func newLane(e *Engine, a *account) *lane {
@@ -99,8 +71,8 @@ func newLane(e *Engine, a *account) *lane {
 	// Attempts that wait for their commit are many more than those on the wire,
 	// and still no more than the account sends in about a second.
 	l.limit = min(4*l.limit, max(l.limit, 2000))
-	for i := range l.spilled {
-		l.spilled[i] = true // whatever the store holds comes first
+	for i := range l.queues {
+		l.queues[i].unread() // whatever the store holds comes first
 	}
 	return l
 }
@@ -110,31 +82,6 @@ func (l *lane) signal() {
 	case l.wake <- struct{}{}:
 	default:
 	}
-}
-
-// push queues a message that is durable and ready. What does not fit in memory
-// stays in the store.
-func (l *lane) push(j *job) {
-	l.mu.Lock()
-	p := min(int(j.priority), lanePriorities-1)
-	switch {
-	case l.stopped || l.present[j.id]:
-	case l.spilled[p] && bytes.Compare(j.id[:], l.fetched[p][:]) > 0:
-		// Older ones of this priority wait in the store: this one comes with
-		// them, in order.
-	case l.queued >= l.e.o.Queue:
-		l.spilled[p] = true
-	default:
-		l.add(j)
-	}
-	l.mu.Unlock()
-	l.signal()
-}
-
-func (l *lane) add(j *job) {
-	l.present[j.id] = true
-	l.queued++
-	l.queues[min(int(j.priority), lanePriorities-1)].push(j)
 }
 
 // run sends until the lane is stopped.
@@ -188,15 +135,18 @@ func (l *lane) next() (*job, time.Time) {
 	l.ripen(now)
 	for p := range l.queues {
 		q := &l.queues[p]
-		for q.len() > 0 {
-			j := q.items[q.head]
+		for {
+			j, ok := q.turns.Next()
+			if !ok {
+				break
+			}
 			if _, busy := l.chains[j.identity]; busy {
-				q.pop()
+				q.turns.Take(0)
 				l.chains[j.identity] = append(l.chains[j.identity], j)
 				continue
 			}
 			if at, ok := l.pair(j, now); !ok {
-				q.pop()
+				q.turns.Take(0)
 				l.later = append(l.later, j)
 				if l.laterAt.IsZero() || at.Before(l.laterAt) {
 					l.laterAt = at
@@ -207,7 +157,7 @@ func (l *lane) next() (*job, time.Time) {
 				l.unpair(j)
 				return nil, at
 			}
-			q.pop()
+			q.turns.Take(1)
 			l.queued--
 			l.inflight++
 			l.chains[j.identity] = nil
@@ -218,16 +168,14 @@ func (l *lane) next() (*job, time.Time) {
 	return nil, l.laterAt
 }
 
-// ripen queues again what waited for its pair's pace, in order.
+// ripen queues again what waited for its pair's pace, before what came later.
 func (l *lane) ripen(now time.Time) {
 	if l.laterAt.IsZero() || now.Before(l.laterAt) {
 		return
 	}
 	waiting := l.later
 	l.later, l.laterAt = nil, time.Time{}
-	for _, j := range waiting {
-		l.queues[min(int(j.priority), lanePriorities-1)].push(j)
-	}
+	l.again(waiting)
 	if len(l.pairs) > 4*l.e.o.Queue {
 		for k, b := range l.pairs {
 			if b.Idle(now) {
@@ -274,66 +222,6 @@ func (l *lane) owe(j *job, n int, now time.Time) {
 func (l *lane) unpair(j *job) {
 	if b := l.pairs[j.identity]; b != nil {
 		b.Give()
-	}
-}
-
-const refillAt = 1000 // fetch more when a priority's queue is shorter than this
-
-// refill fetches what waits in the store, in order, when there is room.
-func (l *lane) refill() {
-	for p := range l.queues {
-		l.mu.Lock()
-		need := l.spilled[p] && l.queues[p].len() < refillAt && !l.stopped && (l.queued < l.e.o.Queue || p == 0)
-		after := store.Place{Priority: message.Priority(p), ID: l.fetched[p]}
-		if need {
-			l.spilled[p] = false // what is accepted from here on is pushed
-		}
-		l.mu.Unlock()
-		if need {
-			l.fetch(p, after, refillAt)
-		}
-	}
-}
-
-// poll looks for work that another node accepted, or that a hint was lost for.
-func (l *lane) poll() {
-	l.mu.Lock()
-	quiet := l.queued == 0 && !l.stopped
-	if quiet {
-		for p := range l.fetched {
-			l.fetched[p] = message.MessageID{}
-			l.spilled[p] = true
-		}
-	}
-	l.mu.Unlock()
-}
-
-func (l *lane) fetch(p int, after store.Place, limit int) {
-	records, err := l.e.store.Ready(l.e.ctx, l.acc.id, after, limit)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil {
-		l.spilled[p] = true
-		if l.e.ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-			l.e.log.Warn("queue not readable", "connector", l.acc.id, "error", err)
-		}
-		return
-	}
-	for _, r := range records {
-		d := r.Delivery
-		at := min(int(d.Purpose.Priority()), lanePriorities-1)
-		if at != p {
-			// Ready runs on into the next priority: its own fetch will come.
-			return
-		}
-		l.fetched[p] = d.ID
-		if l.present[d.ID] {
-			continue
-		}
-		l.add(&job{ws: d.Workspace, id: d.ID, priority: message.Priority(at), identity: r.Identity, rec: newRecord(r)})
-	}
-	if len(records) == limit {
-		l.spilled[p] = true
 	}
 }
 

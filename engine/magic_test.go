@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,14 +137,55 @@ func TestMisconfiguredKeepsTheQueue(t *testing.T) {
 		}
 		return false
 	})
-	v, err := w.engine.View(w.ctx, w.ws, a.ID)
-	must(t, err)
-	if v.Delivery.State.Ended() || v.Delivery.Steps[0].State != message.StepQueued {
-		t.Fatalf("message %v, step %v: want it kept in the queue", v.Delivery.State, v.Delivery.Steps[0].State)
-	}
+	w.until(a.ID, "kept in the queue", func(d *message.Delivery) bool {
+		return !d.State.Ended() && d.Steps[0].State == message.StepQueued && len(d.Steps[0].Attempts) == 1
+	})
 	w.sandbox.WhatsApp.SetToken("sandbox-token")
 	must(t, w.engine.ResumeConnector(w.ctx, w.ws, w.whatsapp))
 	w.until(a.ID, "sent after all", func(d *message.Delivery) bool { return d.State >= message.Delivered && d.State <= message.Read })
+}
+
+// A broken account is left alone for a minute, then tried with one message of
+// those that wait; when that works, the others follow in order.
+func TestBrokenAccountIsTriedWithOneMessage(t *testing.T) {
+	c := &turnstile{broken: &message.Fault{Kind: message.Misconfigured, Scope: message.ScopeConnector, Certain: true, Code: "unpaid"}}
+	w := newWorldOn(t, nil, c.open)
+	account, senders := c.account(w, "BRAND")
+	for i := range 20 {
+		w.send(from(senders[0], i, message.Service, strconv.Itoa(i)))
+	}
+	must(t, w.engine.ResumeConnector(w.ctx, w.ws, account))
+	lane := func() (l engine.LaneState) {
+		for _, one := range w.engine.Lanes() {
+			if one.Connector == account {
+				l = one
+			}
+		}
+		return l
+	}
+	w.eventually("the account is broken", func() bool { l := lane(); return l.Fault != nil && l.InFlight == 0 })
+	tried := len(c.order())
+	if tried > 8 {
+		t.Errorf("%d of 20 were tried before it was left alone", tried)
+	}
+	// What happens elsewhere meanwhile takes longer than trying again would.
+	a := w.send(smsTo("+33612345734", message.Service))
+	w.until(a.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+	if n := len(c.order()); n != tried {
+		t.Errorf("%d were tried while it should be left alone", n-tried)
+	}
+	w.sandbox.Advance(time.Minute)
+	w.eventually("one is tried", func() bool { return len(c.order()) > tried && lane().InFlight == 0 })
+	if n := len(c.order()); n != tried+1 {
+		t.Errorf("%d were tried at once after a minute", n-tried)
+	}
+	c.mu.Lock()
+	c.broken, c.came = nil, nil
+	c.mu.Unlock()
+	w.eventually("all go", func() bool {
+		w.sandbox.Advance(time.Minute) // from whenever the last failure was stored
+		return len(c.order()) == 20 && lane().Fault == nil
+	})
 }
 
 // TestOneSegmentIsNotTheMessage: of a long text whose link broke half way, the

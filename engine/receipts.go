@@ -103,6 +103,7 @@ func (e *Engine) settle(a *account, ws message.WorkspaceID, id message.MessageID
 					}
 				}
 			}
+			t.traceReceipt(a, w, r)
 			r := *r
 			r.Fault = e.widened(a, r.Fault)
 			t.moved(flow.Receipt(&e.policy, d, w, part, &r, t.now))

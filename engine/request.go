@@ -52,6 +52,32 @@ type Answer struct {
 	Replayed bool
 }
 
+// Totals gives what a plan costs when all its steps are charged, and when its
+// first one does the job. An amount without currency is not known: a step of
+// the plan has no rate. Steps in another currency than the first are left out.
+func (a *Answer) Totals() (worst, expected message.Money) {
+	known, first := true, true
+	for i := range a.Plan {
+		s := &a.Plan[i]
+		if s.Skipped {
+			continue
+		}
+		if first {
+			worst.Currency, expected, first = s.Estimate.Currency, s.Estimate, false
+		}
+		switch s.Estimate.Currency {
+		case "":
+			known = false
+		case worst.Currency:
+			worst.Micros += s.Estimate.Micros
+		}
+	}
+	if !known {
+		worst = message.Money{}
+	}
+	return worst, expected
+}
+
 // A PlanStep is one step of the plan, chosen or not, and why.
 type PlanStep struct {
 	Step     int

@@ -99,6 +99,7 @@ func (e *Engine) send(l *lane, j *job, out *message.Outbound, linked []message.M
 		cancel()
 		<-l.wire
 		crashpoint.At(crashpoint.Sent)
+		e.traceAttempt(l, j, w, out, f)
 		e.outcome(l, j, p, w, acc, f)
 	}()
 }
@@ -129,6 +130,9 @@ func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc m
 	// after this, it is joined in the same write.
 	parts := e.parts(l.acc, p, j.id, acc.Parts)
 	e.known(l.acc, j, w, parts)
+	if f != nil && f.Certain && f.Kind == message.Misconfigured && f.Scope != message.ScopeSender && l.fail(f, e.now()) {
+		e.spawn(func() { e.broke(l.acc, f) }) // before the next is picked, not when this outcome is stored
+	}
 	l.release(j, f == nil)
 	e.tell(input{ws: j.ws, id: j.id, act: func(t *turn) {
 		var mv flow.Move

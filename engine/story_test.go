@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -74,6 +75,39 @@ func TestLateDeliveryIsSuperseded(t *testing.T) {
 		return d.Steps[0].State == message.StepSuperseded || d.Steps[0].State == message.StepSent
 	})
 	_ = v
+}
+
+// A text that was free while the window was open becomes a template when it is
+// closed at the moment of sending, and is not sent when that costs too much.
+func TestPriceLimitWhenTheWindowClosed(t *testing.T) {
+	w := newWorld(t)
+	const to = "33612345682"
+	_, err := w.rooms.SetSettings(w.ctx, w.ws, json.RawMessage(`{"template_map": {"utility": "hello_world/en_US"}}`))
+	must(t, err)
+	_, err = w.sandbox.WhatsApp.Write(wa.Inbound{From: to, Text: "Hello"})
+	must(t, err)
+	request := func(limit int64) *engine.Request {
+		return &engine.Request{
+			To: engine.Recipient{Phone: "+" + to}, Purpose: message.Utility, Content: message.Content{Text: "Your boarding pass."},
+			Route: []engine.RouteStep{{Channel: message.WhatsApp}}, MaxPrice: &message.Money{Micros: limit, Currency: "USD"},
+		}
+	}
+	w.eventually("the window opens", func() bool {
+		p, err := w.engine.Preview(w.ctx, w.ws, request(900_000))
+		return err == nil && p.Plan[0].Mode == message.FreeForm
+	})
+	must(t, w.engine.PauseConnector(w.ctx, w.ws, w.whatsapp))
+	dear, cheap := w.send(request(1000)), w.send(request(900_000))
+	w.sandbox.Advance(25 * time.Hour)
+	must(t, w.engine.ResumeConnector(w.ctx, w.ws, w.whatsapp))
+	v := w.until(dear.ID, "ended", func(d *message.Delivery) bool { return d.State.Ended() })
+	if s := v.Delivery.Steps[0]; v.Delivery.State != message.Failed || s.Reason != "price_above_limit" || len(s.Attempts) != 0 {
+		t.Errorf("above the limit it ended %v (%s) after %d attempts", v.Delivery.State, s.Reason, len(s.Attempts))
+	}
+	v = w.until(cheap.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered || d.State == message.Read })
+	if s := v.Delivery.Steps[0]; s.Mode != message.Template {
+		t.Errorf("it went out as %v", s.Mode)
+	}
 }
 
 func TestReplyOpensWindow(t *testing.T) {

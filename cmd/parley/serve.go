@@ -37,10 +37,6 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return nil
 	}
 	log := logger(level(o.LogLevel), o.LogFormat)
-	stopTraces, err := app.StartTracing(ctx)
-	if err != nil {
-		return err
-	}
 	a, err := app.New(ctx, o, func() time.Time { return time.Now().Add(c.ClockSkew) }, log)
 	if err != nil {
 		return unlessStopped(ctx, err)
@@ -54,11 +50,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	log.Info("stopping", "within", o.StopIn)
 	stopCtx, cancel := context.WithTimeout(context.Background(), o.StopIn)
 	defer cancel()
-	err = errors.Join(unlessStopped(ctx, err), a.Stop(stopCtx))
-	if terr := stopTraces(stopCtx); err == nil {
-		err = terr
-	}
-	return err
+	return errors.Join(unlessStopped(ctx, err), a.Stop(stopCtx))
 }
 
 // unlessStopped forgets an error that only says that we were told to stop while

@@ -193,6 +193,21 @@ func TestUnconfirmedWithoutReceipts(t *testing.T) {
 	s.receipt(0, rDelivered).is(message.Delivered, "", delivered, cancelled)
 }
 
+// Silence until the horizon, with steps left: the person may have nothing, so
+// the route goes on; marketing is never risked twice.
+func TestHorizonWithStepsLeft(t *testing.T) {
+	for _, p := range []message.Purpose{message.Authentication, message.Service, message.Utility} {
+		s := begin(t, p, sms(), whatsapp(message.Trigger{}))
+		s.d.ExpiresAt = start.Add(200 * hour)
+		s.send().in(72*hour-time.Second).is(message.Sent, "", sent, pending)
+		s.in(72*hour).is(message.Sent, "", unconfirmed, queued)
+		s.receipt(0, rDelivered).is(message.Delivered, "", delivered, cancelled)
+	}
+	s := begin(t, message.Marketing, sms(), whatsapp(message.Trigger{}))
+	s.d.ExpiresAt = start.Add(200 * hour)
+	s.send().in(72*hour).is(message.Unconfirmed, flow.ReasonHorizon, unconfirmed, skipped)
+}
+
 func TestUnconfirmedThenRefused(t *testing.T) {
 	s := begin(t, message.Utility, sms())
 	s.d.ExpiresAt = start.Add(200 * hour)

@@ -1,5 +1,6 @@
 // Package pace says, purely, how fast one connector account and one pair of
-// sender and person may go. Time is an argument; nothing waits here.
+// sender and person may go ([Bucket]), and whose turn it is where several share
+// one ([Turns]). Time is an argument; nothing waits here.
 package pace
 
 import "time"

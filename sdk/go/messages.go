@@ -58,6 +58,7 @@ func (m *Messages) MarkRead(ctx context.Context, id string, typing bool) error {
 type ListMessages struct {
 	ListOptions
 	Contact   string
+	Phone     string // instead of Contact
 	State     string
 	Direction string // outbound or inbound
 	Since     time.Time
@@ -68,6 +69,7 @@ type ListMessages struct {
 func (m *Messages) List(ctx context.Context, o ListMessages) (*Page[Message], error) {
 	q := o.values()
 	set(q, "contact", o.Contact)
+	set(q, "phone", o.Phone)
 	set(q, "state", o.State)
 	set(q, "direction", o.Direction)
 	if !o.Since.IsZero() {
@@ -104,6 +106,7 @@ type Message struct {
 	SendAt    *time.Time        `json:"send_at,omitempty"`
 	ExpiresAt *time.Time        `json:"expires_at,omitempty"`
 	EndedAt   *time.Time        `json:"ended_at,omitempty"`
+	Delivered *DeliveredBy      `json:"delivered_by,omitempty"`
 	Content   *Content          `json:"content,omitempty"`
 	Template  *TemplateUse      `json:"template,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
@@ -114,6 +117,13 @@ type Message struct {
 	Charges   []Charge          `json:"charges,omitempty"`
 	Inbound   *Inbound          `json:"inbound,omitempty"`
 	Erased    bool              `json:"erased,omitempty"`
+}
+
+// A DeliveredBy is the step that first reached the person.
+type DeliveredBy struct {
+	Step    int       `json:"step"`
+	Channel Channel   `json:"channel"`
+	At      time.Time `json:"at"`
 }
 
 // A Step is one channel of a route and what came of it.
@@ -136,6 +146,7 @@ type Step struct {
 	Replied   bool       `json:"replied,omitempty"`
 	Retries   int        `json:"retries,omitempty"`
 	Estimate  *Amount    `json:"estimate,omitempty"`
+	Cost      []Amount   `json:"cost,omitempty"`
 	Segments  int        `json:"segments,omitempty"`
 	Attempts  []Attempt  `json:"attempts,omitempty"`
 }

@@ -167,6 +167,9 @@ type Accepted struct {
 	Plan     []PlanStep `json:"plan"`
 	Warnings []Warning  `json:"warnings"`
 
+	WorstCase *Amount `json:"worst_case"` // all steps charged; nil: a rate is not known
+	Expected  *Amount `json:"expected"`   // the first step does the job
+
 	// Replayed says that the idempotency key was used before: this is the
 	// answer of then.
 	Replayed bool `json:"-"`

@@ -192,6 +192,7 @@ var recipes = map[string]recipe{
 		return []try{
 			{judge: harmless},
 			{query: url.Values{"contact": {theirs.contact}}, judge: empty},
+			{query: url.Values{"phone": {theirs.phone}}, judge: empty},
 			{query: url.Values{"after": {theirs.message}}, judge: func(s int, b []byte) bool { return harmless(s, b) || unprocessable(s, b) }},
 		}
 	},

@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/parley-messaging/parley/engine/pace"
+	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
+)
+
+const (
+	// refillAt: more is fetched when a priority's queue is shorter than this.
+	refillAt = 1000
+	// senderShare is what each sender may keep in memory of a priority though
+	// the lane is full of others' messages.
+	senderShare = refillAt
+	// rewind is how far ids of several nodes may overtake each other between
+	// being made and being committed.
+	rewind = 10 * time.Second
+)
+
+// A backlog is what waits in a lane at one priority: part of it in memory, in
+// fair turns among senders, the rest in the store. The store can only be read
+// in the order of acceptance, so what came after something unread of its own
+// sender is left there too; a sender with nothing unread is not held up by
+// another's thousands.
+type backlog struct {
+	turns    pace.Turns[message.SenderID, *job]
+	fetched  message.MessageID         // where the last fetch ended
+	spilled  bool                      // the store may hold more
+	all      bool                      // of any sender, else of those in behind
+	behind   map[message.SenderID]bool // whose later messages were left in the store
+	fetching bool
+	during   []*job // pushed while fetching: they come after what is fetched
+	hinted   bool   // another node accepted something
+}
+
+// unread says that the store may hold anything.
+func (q *backlog) unread() { q.spilled, q.all = true, true }
+
+// leave leaves a sender's message in the store.
+func (q *backlog) leave(s message.SenderID) {
+	if q.behind == nil {
+		q.behind = make(map[message.SenderID]bool)
+	}
+	q.spilled, q.behind[s] = true, true
+}
+
+// waits reports whether older messages of a job's sender may be unread.
+func (q *backlog) waits(j *job) bool {
+	return q.spilled && (q.all || q.behind[j.sender]) && bytes.Compare(j.id[:], q.fetched[:]) > 0
+}
+
+func newJob(r *record) *job {
+	j := &job{ws: r.ws, id: r.d.ID, priority: r.d.Purpose.Priority(), identity: r.identity, rec: r}
+	if s := r.d.Step(); s != nil {
+		j.sender = s.Sender
+	}
+	return j
+}
+
+func (l *lane) queue(j *job) *backlog { return &l.queues[min(int(j.priority), lanePriorities-1)] }
+
+// push queues a message that is durable and ready. What does not fit in memory
+// stays in the store.
+func (l *lane) push(j *job) {
+	l.mu.Lock()
+	l.enqueue(j)
+	l.mu.Unlock()
+	l.signal()
+}
+
+// enqueue is push for who holds mu.
+func (l *lane) enqueue(j *job) {
+	q := l.queue(j)
+	full := l.queued+len(q.during) >= l.e.o.Queue
+	switch {
+	case l.stopped || l.present[j.id]:
+	case q.fetching && !full:
+		q.during = append(q.during, j)
+	case q.fetching:
+		q.hinted = true // it is left in the store and looked for again
+		q.unread()
+	case q.waits(j): // it comes with them, in order
+	case full && q.turns.Of(j.sender) >= senderShare:
+		q.leave(j.sender)
+	default:
+		l.add(j)
+	}
+}
+
+func (l *lane) add(j *job) {
+	l.present[j.id] = true
+	l.queued++
+	l.queue(j).turns.Push(j.sender, j)
+}
+
+// again puts jobs that were set aside before those that came later, in order.
+func (l *lane) again(jobs []*job) {
+	for i := len(jobs) - 1; i >= 0; i-- {
+		l.queue(jobs[i]).turns.Return(jobs[i].sender, jobs[i])
+	}
+}
+
+// hint makes the lane look into the store: another node accepted work for it.
+func (l *lane) hint() {
+	l.mu.Lock()
+	for p := range l.queues {
+		q := &l.queues[p]
+		if q.hinted = true; q.turns.Len() < refillAt {
+			q.unread()
+		}
+	}
+	l.mu.Unlock()
+	l.signal()
+}
+
+// poll looks for work that another node accepted, or that a hint was lost for.
+func (l *lane) poll() {
+	l.mu.Lock()
+	quiet := l.queued == 0 && !l.stopped
+	if quiet {
+		for p := range l.queues {
+			l.queues[p].fetched = message.MessageID{}
+			l.queues[p].unread()
+		}
+	}
+	l.mu.Unlock()
+}
+
+// refill fetches what waits in the store, in order, when there is room.
+func (l *lane) refill() {
+	for p := range l.queues {
+		q := &l.queues[p]
+		l.mu.Lock()
+		need := (q.spilled || q.hinted) && q.turns.Len() < refillAt && !l.stopped && (l.queued < l.e.o.Queue || p == 0)
+		if need {
+			if q.hinted {
+				q.all = true
+				q.fetched = earlier(q.fetched, q.turns.Len() == 0)
+			}
+			q.spilled, q.hinted, q.fetching = false, false, true
+		}
+		after := store.Place{Priority: message.Priority(p), ID: q.fetched}
+		l.mu.Unlock()
+		if need {
+			l.fetch(q, after, refillAt)
+		}
+	}
+}
+
+// earlier gives the place to look from after another node's hint.
+func earlier(id message.MessageID, start bool) message.MessageID {
+	ms := binary.BigEndian.Uint64(id[:8]) >> 16
+	if start || ms <= uint64(rewind.Milliseconds()) {
+		return message.MessageID{}
+	}
+	var out message.MessageID
+	binary.BigEndian.PutUint64(out[:8], (ms-uint64(rewind.Milliseconds()))<<16)
+	return out
+}
+
+func (l *lane) fetch(q *backlog, after store.Place, limit int) {
+	records, err := l.e.store.Ready(l.e.ctx, l.acc.id, after, limit)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	more := len(records) == limit
+	for _, r := range records {
+		j := newJob(newRecord(r))
+		if l.queue(j) != q {
+			more = false // Ready runs on into the next priority: its own fetch will come
+			break
+		}
+		if q.fetched = j.id; !l.present[j.id] {
+			l.add(j)
+		}
+	}
+	switch {
+	case err != nil:
+		q.spilled = true
+		if l.e.ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+			l.e.log.Warn("queue not readable", "connector", l.acc.id, "error", err)
+		}
+	case more:
+		q.spilled = true
+	default:
+		q.behind = nil
+		q.all = q.spilled // a hint came in between
+	}
+	q.fetching = false
+	during := q.during
+	q.during = nil
+	for _, j := range during {
+		l.enqueue(j)
+	}
+}
