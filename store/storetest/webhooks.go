@@ -26,7 +26,7 @@ func (k *kit) enqueue(endpoints ...message.EndpointID) []*store.WebhookDelivery 
 	var rows []*store.WebhookDelivery
 	for _, e := range events {
 		for _, id := range endpoints {
-			rows = append(rows, &store.WebhookDelivery{ID: k.id(), Workspace: k.ws, Endpoint: id, Event: e.Event, State: store.WebhookPending, NextAt: k.now, CreatedAt: k.now})
+			rows = append(rows, &store.WebhookDelivery{ID: k.id(), Workspace: k.ws, Endpoint: id, Event: e.Event, Place: e.Cursor, State: store.WebhookPending, NextAt: k.now, CreatedAt: k.now})
 		}
 	}
 	k.ok(k.s.Enqueue(k.ctx, "webhooks", next, rows))
