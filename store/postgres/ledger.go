@@ -110,6 +110,7 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 		count := func(sql string, into ...any) error {
 			return tx.QueryRow(ctx, sql+where, args...).Scan(into...)
 		}
+		var pending, dead, arrived int64
 		err := cmp.Or(
 			count(`SELECT count(*) FILTER (WHERE direction = 1), count(*) FILTER (WHERE direction = 2) FROM messages`, &b.Accepted, &b.Received),
 			count(`SELECT count(*) FILTER (WHERE lane IS NOT NULL), count(*) FILTER (WHERE lane IS NULL AND due IS NOT NULL),
@@ -118,7 +119,7 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 			count(`SELECT count(*) FROM parked`, &b.Parked),
 			count(`SELECT count(due), count(*) - count(due) FROM callbacks`, &b.Callbacks, &b.SetAside),
 			count(`SELECT count(*) FROM charges`, &b.Charges),
-			count(`SELECT count(*) FROM events`, &b.Events),
+			count(`SELECT coalesce(sum(n), 0) FROM events`, &b.Events),
 			count(`SELECT count(*) FROM (SELECT coalesce(m.workspace, d.workspace) AS workspace FROM (SELECT * FROM messages WHERE direction = 1) m
 				FULL JOIN deliveries d ON d.workspace = m.workspace AND d.id = m.id WHERE m.id IS NULL OR d.id IS NULL) o`, &b.Orphans),
 			find(ctx, tx, func(r pgx.Rows) error {
@@ -128,14 +129,14 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 				b.States[message.State(state)] = n
 				return err
 			}, `SELECT state, count(*) FROM deliveries`+where+` GROUP BY state`, args...),
-			find(ctx, tx, func(r pgx.Rows) error {
-				var state string
-				var n int64
-				err := r.Scan(&state, &n)
-				b.Webhooks[state] = n
-				return err
-			}, `SELECT state, count(*) FROM webhooks`+where+` GROUP BY state`, args...),
+			count(`SELECT count(*) FILTER (WHERE NOT dead), count(*) FILTER (WHERE dead) FROM webhooks`, &pending, &dead),
+			count(`SELECT coalesce(sum(n), 0) FROM webhook_packs`, &arrived),
 		)
+		for state, n := range map[string]int64{store.WebhookPending: pending, store.WebhookDead: dead, store.WebhookDelivered: arrived} {
+			if n > 0 {
+				b.Webhooks[state] = n
+			}
+		}
 		return err
 	})
 	if err != nil {

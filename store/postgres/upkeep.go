@@ -28,6 +28,7 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 	if !p.Workspace.IsZero() {
 		only = [][]byte{p.Workspace[:]}
 	}
+	defer s.tail.forget()
 	total := 0
 	for _, k := range []struct {
 		before time.Time
@@ -45,15 +46,20 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 				WHERE m.workspace = $3 AND m.sealed IS NOT NULL AND m.created_at < $1 AND ` + ended + ` ORDER BY m.created_at LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING 1)
 			SELECT count(*) FROM m`, true},
 		// Only the oldest stretch of the workspace's log is looked at, so that a
-		// purge with nothing to do stays cheap. Webhook rows keep a copy of
-		// their event.
+		// purge with nothing to do stays cheap. Whole packs go: what every reader
+		// has passed and no pending webhook of the workspace stands behind.
 		{p.Events, `WITH passed AS MATERIALIZED (SELECT epoch, xid, seq FROM cursors
-				UNION ALL SELECT epoch, pg_snapshot_xmin(pg_current_snapshot()), -1 FROM epochs ORDER BY 1, 2, 3 LIMIT 1),
-			e AS (DELETE FROM events e WHERE e.ctid = ANY(ARRAY(SELECT o.at FROM (SELECT e.ctid AS at, e.at AS stamp FROM events e
+				UNION ALL SELECT epoch, pg_snapshot_xmin(pg_current_snapshot()), -1 FROM epochs
+				UNION ALL SELECT w.epoch, w.xid, w.seq - 1 FROM endpoints p CROSS JOIN LATERAL (SELECT w.epoch, w.xid, w.seq FROM webhooks w
+					WHERE w.endpoint = p.id AND NOT w.dead ORDER BY w.epoch, w.xid, w.seq LIMIT 1) w WHERE p.workspace = $3
+				ORDER BY 1, 2, 3 LIMIT 1),
+			e AS (DELETE FROM events e WHERE e.ctid = ANY(ARRAY(SELECT o.place FROM (SELECT e.ctid AS place, e.at AS stamp, e.epoch, e.xid, e.seq FROM events e
 				WHERE e.workspace = $3 AND (e.epoch, e.xid, e.seq) <= ((SELECT epoch FROM passed), (SELECT xid FROM passed), (SELECT seq FROM passed))
-				ORDER BY e.workspace, e.epoch, e.xid, e.seq LIMIT $2) o WHERE o.stamp < $1)) RETURNING 1)
+				ORDER BY e.workspace, e.epoch, e.xid, e.seq LIMIT $2) o
+				WHERE o.stamp < $1 AND (o.epoch, o.xid, o.seq | 65535) <= ((SELECT epoch FROM passed), (SELECT xid FROM passed), (SELECT seq FROM passed)))) RETURNING 1)
 			SELECT count(*) FROM e`, true},
-		{p.Webhooks, simply("webhooks", "workspace = $3 AND state <> 'pending' AND created_at < $1 AND last_at < $1", "created_at"), true},
+		{p.Webhooks, simply("webhooks", "workspace = $3 AND dead AND created_at < $1 AND last_at < $1", "created_at"), true},
+		{p.Webhooks, simply("webhook_packs", "workspace = $3 AND at < $1", "at"), true},
 		{p.Callbacks, simply("callbacks", "due IS NULL AND at < $1", "at"), false},
 		{p.Media, purgeMedia, false},
 		{p.Media, simply("links", "expires_at < $1", "expires_at"), false},

@@ -261,24 +261,25 @@ CREATE TABLE epochs (
 );
 INSERT INTO epochs (id, epoch) VALUES (1, 1);
 
--- CACHE: the sequence orders the events of one transaction, which one session
--- writes; between transactions xid decides.
-CREATE SEQUENCE events_seq CACHE 200;
+-- A row is a pack of events of one workspace, in the order of the log: event i
+-- has the number seq + i, the last one seq + 65535. An event with a sealed half
+-- stands alone, with its contact, so that erasing finds it. at is the time of
+-- the latest. CACHE: the sequence orders the packs of one transaction, which one
+-- session writes; between transactions xid decides.
+CREATE SEQUENCE events_seq INCREMENT 65536 MINVALUE 65536 CACHE 200;
 CREATE TABLE events (
     epoch     bigint  NOT NULL,
     xid       xid8    NOT NULL DEFAULT pg_current_xact_id(),
     seq       bigint  NOT NULL DEFAULT nextval('events_seq'),
-    id        bytea   NOT NULL,
-    workspace bytea   NOT NULL,
-    type      text    NOT NULL,
-    message   bytea   NOT NULL,
-    contact   bytea   NOT NULL,
-    version   integer NOT NULL,
     at        bigint  NOT NULL,
-    data      bytea,
+    n         integer NOT NULL,
+    workspace bytea   NOT NULL,
+    contact   bytea,
+    data      bytea   NOT NULL,
     sealed    bytea,
     PRIMARY KEY (epoch, xid, seq)
-);
+) WITH (toast_tuple_target = 4080);
+ALTER TABLE events ALTER data SET STORAGE EXTERNAL, ALTER sealed SET STORAGE EXTERNAL;
 ALTER SEQUENCE events_seq OWNED BY events.seq;
 CREATE INDEX events_workspace ON events (workspace, epoch, xid, seq);
 CREATE INDEX events_contact ON events (workspace, contact) WHERE sealed IS NOT NULL;
@@ -303,38 +304,49 @@ CREATE TABLE endpoints (
     PRIMARY KEY (workspace, id)
 );
 
--- seq is the order of the log. head: no earlier delivery of the same message is
--- pending, so only heads stand in the index that claims look at. A lease is an
--- owner and a next_at in the future.
+-- Deliveries that are pending or dead; epoch, xid and seq are the place of the
+-- event in the log. head: no earlier delivery of the same message is pending, so
+-- only heads stand in the index that claims look at. A lease is an owner and a
+-- next_at in the future.
 CREATE TABLE webhooks (
-    id           bytea    PRIMARY KEY,
-    seq          bigint   NOT NULL GENERATED ALWAYS AS IDENTITY,
-    workspace    bytea    NOT NULL,
-    endpoint     bytea    NOT NULL,
-    state        text     NOT NULL,
-    head         boolean  NOT NULL,
-    tries        integer  NOT NULL,
-    next_at      bigint   NOT NULL,
-    owner        text     NOT NULL DEFAULT '',
-    created_at   bigint   NOT NULL,
-    last_at      bigint   NOT NULL,
-    status       integer  NOT NULL,
-    error        text     NOT NULL,
-    event        bytea    NOT NULL,
-    type         text     NOT NULL,
-    message      bytea    NOT NULL,
-    contact      bytea    NOT NULL,
-    version      integer  NOT NULL,
-    event_at     bigint   NOT NULL,
-    data         bytea,
-    sealed       bytea
-) WITH (fillfactor = 80);
-CREATE UNIQUE INDEX webhooks_event ON webhooks (endpoint, event);
-CREATE INDEX webhooks_due ON webhooks (endpoint, next_at, seq) WHERE state = 'pending' AND head;
-CREATE INDEX webhooks_pending ON webhooks (endpoint, message, seq) WHERE state = 'pending';
-CREATE INDEX webhooks_list ON webhooks (workspace, endpoint, id);
-CREATE INDEX webhooks_settled ON webhooks (created_at) WHERE state <> 'pending';
-CREATE INDEX webhooks_contact ON webhooks (workspace, contact) WHERE sealed IS NOT NULL;
+    endpoint   bytea   NOT NULL,
+    epoch      bigint  NOT NULL,
+    xid        xid8    NOT NULL,
+    seq        bigint  NOT NULL,
+    id         bytea   NOT NULL,
+    workspace  bytea   NOT NULL,
+    message    bytea   NOT NULL,
+    dead       boolean NOT NULL,
+    head       boolean NOT NULL,
+    tries      integer NOT NULL,
+    status     integer NOT NULL,
+    next_at    bigint  NOT NULL,
+    event_at   bigint  NOT NULL,
+    created_at bigint  NOT NULL,
+    last_at    bigint  NOT NULL,
+    owner      text    NOT NULL DEFAULT '',
+    error      text    NOT NULL,
+    PRIMARY KEY (endpoint, epoch, xid, seq)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+CREATE UNIQUE INDEX webhooks_id ON webhooks (endpoint, id);
+CREATE INDEX webhooks_due ON webhooks (endpoint, next_at, epoch, xid, seq) WHERE NOT dead AND head;
+CREATE INDEX webhooks_pending ON webhooks (endpoint, message) WHERE NOT dead;
+CREATE INDEX webhooks_age ON webhooks (workspace, created_at) WHERE dead;
+
+-- Deliveries that arrived, many to a row; first and last are the least and the
+-- greatest of their ids, at the latest of their times.
+CREATE TABLE webhook_packs (
+    workspace bytea   NOT NULL,
+    endpoint  bytea   NOT NULL,
+    last      bytea   NOT NULL,
+    first     bytea   NOT NULL,
+    at        bigint  NOT NULL,
+    n         integer NOT NULL,
+    data      bytea   NOT NULL,
+    PRIMARY KEY (workspace, endpoint, last)
+) WITH (toast_tuple_target = 4080);
+ALTER TABLE webhook_packs ALTER data SET STORAGE EXTERNAL;
+CREATE INDEX webhook_packs_age ON webhook_packs (workspace, at);
 
 CREATE TABLE charges (
     workspace bytea    NOT NULL,
