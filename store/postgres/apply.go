@@ -169,7 +169,7 @@ func (g *group) applyRound(b *pgx.Batch, list []*change) {
 			WHERE r.connector = c.connector AND r.key = c.key AND r.message = c.message`, closing.connector, closing.key, closing.message)
 	}
 	if len(open.n) > 0 {
-		open.write(b, list)
+		open.write(b, list, g.careful)
 	}
 }
 
@@ -207,10 +207,13 @@ func (c *refColumns) close(r *store.RefName, d *message.Delivery) {
 // write queues the insert of refs and the look-up of the receipts parked for
 // them. A receipt parked by addresses is given only while the ref is the one
 // open that its time fits.
-func (c *refColumns) write(b *pgx.Batch, list []*change) {
+func (c *refColumns) write(b *pgx.Batch, list []*change, careful bool) {
+	again := ""
+	if careful {
+		again = " ON CONFLICT (key, connector, message, step, attempt, part) DO UPDATE SET at = excluded.at, expires_at = excluded.expires_at"
+	}
 	b.Queue(`INSERT INTO refs (connector, key, workspace, message, step, attempt, part, inferred, at, expires_at)
-		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::smallint[], $6::int[], $7::smallint[], $8::bool[], $9::bigint[], $10::bigint[])
-		ON CONFLICT (connector, key, message, step, attempt, part) DO UPDATE SET at = excluded.at, expires_at = excluded.expires_at`,
+		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::smallint[], $6::int[], $7::smallint[], $8::bool[], $9::bigint[], $10::bigint[])`+again,
 		c.connector, c.key, c.ws, c.message, c.step, c.attempt, c.part, c.inferred, c.at, c.expires)
 	b.Queue(parkedForSQL, c.n, c.connector, c.key, c.ws, c.message, c.step, c.attempt, c.part, c.inferred, c.at, c.expires, skew.Microseconds()).
 		Query(each(func(r pgx.Rows) error {

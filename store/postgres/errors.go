@@ -78,6 +78,12 @@ func again(err error) bool {
 // row it was to change; see applyRound.
 const changeMissed = "22012"
 
+// taken reports whether an insert met a key that is there already.
+func taken(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505"
+}
+
 // refused reports whether the server itself turned a statement down and the
 // session lives on: the transaction is certain not to have been committed.
 func refused(err error) bool {

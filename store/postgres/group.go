@@ -289,6 +289,9 @@ func (w *writer) persist(ops []*op) error {
 		w.used()
 		switch {
 		case err == nil:
+			if try == 1 && g.wary {
+				w.s.wary.Add(-1)
+			}
 			g.answer()
 			w.s.hub.committed(g.logged)
 			return nil
@@ -299,6 +302,8 @@ func (w *writer) persist(ops []*op) error {
 			}
 		case try >= 3 || !again(err):
 			return err
+		case taken(err):
+			w.s.wary.Store(waryFor)
 		}
 	}
 }

@@ -37,9 +37,15 @@ func (s *Store) Charge(ctx context.Context, reader string, c store.Cursor, charg
 	slices.SortFunc(list, func(a, b *store.Charge) int {
 		return cmp.Or(bytes.Compare(a.Workspace[:], b.Workspace[:]), bytes.Compare(a.Message[:], b.Message[:]), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Attempt, b.Attempt))
 	})
+	first := true // try without looking for charges already there
 	return s.tx(ctx, func(tx pgx.Tx) error {
 		if len(list) > 0 {
-			if err := insertCharges(ctx, tx, list); err != nil {
+			again := ""
+			if !first {
+				again = chargedAgain
+			}
+			first = false
+			if err := insertCharges(ctx, tx, list, again); err != nil {
 				return err
 			}
 		}
@@ -47,7 +53,11 @@ func (s *Store) Charge(ctx context.Context, reader string, c store.Cursor, charg
 	})
 }
 
-func insertCharges(ctx context.Context, tx pgx.Tx, list []*store.Charge) error {
+const chargedAgain = ` ON CONFLICT (workspace, message, step, attempt) DO UPDATE SET channel = excluded.channel, purpose = excluded.purpose, country = excluded.country,
+	micros = excluded.micros, currency = excluded.currency, source = excluded.source, rule = excluded.rule, at = excluded.at
+	WHERE excluded.source = 'provider'`
+
+func insertCharges(ctx context.Context, tx pgx.Tx, list []*store.Charge, again string) error {
 	n := len(list)
 	ws, ids := make([][]byte, n), make([][]byte, n)
 	step, attempt, at, micro := make([]int16, n), make([]int32, n), make([]int64, n), make([]int64, n)
@@ -59,10 +69,7 @@ func insertCharges(ctx context.Context, tx pgx.Tx, list []*store.Charge) error {
 		source[i], rule[i] = x.By, x.Rule
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO charges (workspace, message, step, attempt, channel, purpose, country, micros, currency, source, rule, at)
-		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[])
-		ON CONFLICT (workspace, message, step, attempt) DO UPDATE SET channel = excluded.channel, purpose = excluded.purpose, country = excluded.country,
-			micros = excluded.micros, currency = excluded.currency, source = excluded.source, rule = excluded.rule, at = excluded.at
-		WHERE excluded.source = 'provider'`, ws, ids, step, attempt, channel, purpose, country, micro, currency, source, rule, at)
+		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[])`+again, ws, ids, step, attempt, channel, purpose, country, micro, currency, source, rule, at)
 	return err
 }
 

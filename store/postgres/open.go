@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,8 @@ type Store struct {
 	queue  *queue
 	hub    *hub
 	tail   *tail
+	floors sync.Map     // of content, by workspace; see floor
+	wary   atomic.Int32 // groups that read before they insert; see write.go
 	stop   context.CancelFunc
 	close  sync.Once
 	wg     sync.WaitGroup

@@ -31,10 +31,16 @@ type group struct {
 	held     held
 	messages map[key]bool // ids that are stored
 	careful  bool         // an insert or a change failed: read what is stored
+	wary     bool         // read which keys and people are there before inserting them
 	blocked  bool         // a guard or a fence does not hold: why is to be read
 	events   *events
 	logged   bool // events were written
 }
+
+// waryFor is how many groups read which idempotency keys and people are there
+// after an insert ran into one. As a rule both are new and the reading is for
+// nothing; a client that repeats its requests should not make every group fail.
+const waryFor = 200
 
 // held is what the first round trip locked and read.
 type held struct {
@@ -59,7 +65,7 @@ type contact struct {
 type lease struct{ token, expires int64 }
 
 func newGroup(s *Store, ops []*op, careful bool) *group {
-	g := &group{s: s, ops: ops, events: &events{}, messages: make(map[key]bool), careful: careful}
+	g := &group{s: s, ops: ops, events: &events{}, messages: make(map[key]bool), careful: careful, wary: careful || s.wary.Load() > 0}
 	for _, o := range ops {
 		for i, a := range o.accepts {
 			g.accepts = append(g.accepts, &accept{Acceptance: a, o: o, at: i})
@@ -143,12 +149,12 @@ func (g *group) lookUp(b *pgx.Batch) bool {
 	idem := make(map[key]bool)
 	indexes := make(map[key]bool)
 	for _, a := range g.accepts {
-		if a.Idempotency != nil {
+		if a.Idempotency != nil && g.wary {
 			idem[key{a.Message.Workspace, a.Idempotency.Key}] = true
 		}
 		if a.NewContact == nil {
 			h.contacts[key{a.Message.Workspace, a.Message.Contact}] = &contact{}
-		} else {
+		} else if g.wary {
 			wanted(indexes, a.NewContact)
 		}
 	}

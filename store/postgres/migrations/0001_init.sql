@@ -156,8 +156,6 @@ CREATE TABLE messages (
     PRIMARY KEY (workspace, id)
 );
 CREATE INDEX messages_contact ON messages (workspace, contact, id);
-CREATE INDEX messages_created ON messages (created_at);
-CREATE INDEX messages_content ON messages (created_at) WHERE sealed IS NOT NULL;
 
 -- lane (the priority while it waits in a lane), sending and due say what a
 -- delivery waits for; they are NULL or false once it does not, so that the
@@ -204,8 +202,9 @@ CREATE TABLE refs (
     at         bigint   NOT NULL,
     expires_at bigint   NOT NULL
 );
-CREATE UNIQUE INDEX refs_key ON refs (connector, key, message, step, attempt, part);
-CREATE INDEX refs_expires ON refs (expires_at);
+-- The key first: it is random, so that most comparisons end with it. There is no
+-- index by time: the table holds open receipts only, and a purge reads it through.
+CREATE UNIQUE INDEX refs_key ON refs (key, connector, message, step, attempt, part);
 
 CREATE TABLE parked (
     id         bytea   PRIMARY KEY,
