@@ -335,6 +335,7 @@ func (w *writer) ready() error {
 		_ = conn.Close(ctx)
 		return err
 	}
+	quickly(conn.TypeMap())
 	w.conn = conn
 	w.used()
 	return nil

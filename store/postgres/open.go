@@ -125,6 +125,10 @@ func (s *Store) connect(ctx context.Context) error {
 	c.ConnConfig = s.writer.Copy()
 	c.MaxConns = int32(s.opt.Readers)
 	c.MinConns = 0
+	c.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		quickly(conn.TypeMap())
+		return nil
+	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return unavailable(err)
 	}

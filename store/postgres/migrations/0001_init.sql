@@ -157,9 +157,10 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_contact ON messages (workspace, contact, id);
 
--- lane (the priority while it waits in a lane), sending and due say what a
--- delivery waits for; they are NULL or false once it does not, so that the
--- indexes hold only work and a change of state alone is a HOT update.
+-- lane (the priority while it waits in a lane) and due say what a delivery waits
+-- for; they are NULL once it does not, so that their indexes hold only work. The
+-- index by id is not unique: the row is written with its message, whose id is,
+-- and every change of a row would look its older versions through for nothing.
 CREATE TABLE deliveries (
     workspace bytea    NOT NULL,
     id        bytea    NOT NULL,
@@ -170,12 +171,11 @@ CREATE TABLE deliveries (
     lane      smallint,
     sending   boolean  NOT NULL,
     due       bigint,
-    track     bytea    NOT NULL,
-    PRIMARY KEY (workspace, id)
+    track     bytea    NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX deliveries_id ON deliveries (workspace, id);
 CREATE INDEX deliveries_lane ON deliveries (connector, lane, id) WHERE lane IS NOT NULL;
 CREATE INDEX deliveries_due ON deliveries (connector, due) WHERE due IS NOT NULL;
-CREATE INDEX deliveries_sending ON deliveries (connector, id) WHERE sending;
 
 CREATE TABLE idempotency (
     workspace  bytea   NOT NULL,
