@@ -61,20 +61,18 @@ func withEvents(ctx context.Context, tx pgx.Tx, rows []webhookRow) (list []*stor
 
 // Claim implements store.Webhooks. A row given has the NextAt it was due at.
 func (s *Store) Claim(ctx context.Context, endpoint message.EndpointID, owner string, now, until time.Time, limit int) (list []*store.WebhookDelivery, err error) {
-	due, err := s.NextDelivery(ctx, endpoint)
-	if err != nil || due.IsZero() || due.After(now) {
-		return nil, err
-	}
 	err = s.tx(ctx, func(tx pgx.Tx) error {
 		var rows []webhookRow
 		err := find(ctx, tx, func(r pgx.Rows) error {
 			w, err := scanWebhook(r)
 			rows = append(rows, w)
 			return err
-		}, `WITH d AS MATERIALIZED (SELECT w.ctid AS at, w.next_at FROM webhooks w WHERE w.endpoint = $1 AND NOT w.dead AND w.head AND w.next_at <= $2
+		}, `WITH d AS MATERIALIZED (SELECT w.ctid AS at FROM webhooks w WHERE w.endpoint = $1 AND NOT w.dead AND w.next_at <= $2 AND w.until <= $2
+				AND (w.message IS NULL OR NOT EXISTS (SELECT 1 FROM webhooks e WHERE e.endpoint = $1 AND e.message = w.message AND NOT e.dead
+					AND (e.epoch, e.xid, e.seq) < (w.epoch, w.xid, w.seq)))
 				ORDER BY w.next_at, w.epoch, w.xid, w.seq LIMIT $5 FOR UPDATE SKIP LOCKED
-			), w AS (UPDATE webhooks w SET owner = $3, next_at = $4 FROM d WHERE w.ctid = d.at AND NOT w.dead
-				RETURNING w.id, w.workspace, w.endpoint, w.dead, w.tries, d.next_at, w.created_at, w.last_at, w.status, w.error, w.epoch, w.xid, w.seq)
+			), w AS (UPDATE webhooks w SET owner = $3, until = $4 FROM d WHERE w.ctid = d.at AND NOT w.dead AND w.until <= $2
+				RETURNING w.id, w.workspace, w.endpoint, w.dead, w.tries, w.next_at, w.created_at, w.last_at, w.status, w.error, w.epoch, w.xid, w.seq)
 			SELECT `+webhookColumns+` FROM w ORDER BY w.epoch, w.xid, w.seq`, endpoint[:], micros(now), owner, micros(until), limit)
 		if err != nil {
 			return err
@@ -177,25 +175,15 @@ func (t *told) delivery(ws message.WorkspaceID, endpoint message.EndpointID) *st
 // purged stays as it is.
 func (s *Store) Replay(ctx context.Context, ws message.WorkspaceID, endpoint message.EndpointID, list []message.DeliveryID, from, to, now time.Time) (n int, err error) {
 	err = s.tx(ctx, func(tx pgx.Tx) error {
-		if err := holdEndpoints(ctx, tx, []message.EndpointID{endpoint}); err != nil {
-			return err
-		}
-		var endpoints, messages [][]byte
 		q := &statement{}
-		q.add(`UPDATE webhooks w SET dead = false, head = w.message = decode(repeat('00', 16), 'hex'), tries = 0, owner = '', next_at = `, q.arg(micros(now)),
+		q.add(`UPDATE webhooks w SET dead = false, tries = 0, owner = '', until = 0, next_at = `, q.arg(micros(now)),
 			` WHERE w.workspace = `, q.arg(ws[:]), ` AND w.endpoint = `, q.arg(endpoint[:]), ` AND w.dead`)
 		if len(list) > 0 {
 			q.add(` AND w.id = ANY(`, q.arg(ids(list)), `)`)
 		} else {
 			q.add(` AND w.event_at >= `, q.arg(micros(from)), ` AND w.event_at < `, q.arg(micros(to)))
 		}
-		q.add(` RETURNING w.message`)
-		err := find(ctx, tx, func(r pgx.Rows) error {
-			var m []byte
-			err := r.Scan(&m)
-			endpoints, messages = append(endpoints, endpoint[:]), append(messages, m)
-			return err
-		}, q.text.String(), q.args...)
+		tag, err := tx.Exec(ctx, q.text.String(), q.args...)
 		if err != nil {
 			return err
 		}
@@ -207,15 +195,14 @@ func (s *Store) Replay(ctx context.Context, ws message.WorkspaceID, endpoint mes
 		for _, w := range again {
 			w.State, w.Tries, w.NextAt = store.WebhookPending, 0, now
 			waiting.add(w.at, w.WebhookDelivery)
-			endpoints, messages = append(endpoints, endpoint[:]), append(messages, w.Event.Message[:])
 		}
-		if len(again) > 0 {
-			if err := waiting.insert(ctx, tx); err != nil {
-				return err
-			}
+		n = int(tag.RowsAffected()) + len(again)
+		if len(again) == 0 {
+			return nil
 		}
-		n = len(endpoints)
-		return promote(ctx, tx, endpoints, messages)
+		b := &pgx.Batch{}
+		waiting.write(b)
+		return tx.SendBatch(ctx, b).Close()
 	})
 	return n, err
 }

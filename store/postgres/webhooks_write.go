@@ -2,8 +2,8 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,19 +20,6 @@ import (
 // part of a pack in webhook_packs, whether it arrived before it was ever
 // written (the reader's express way) or later, when its row is deleted. Both
 // name their event by its place in the log and keep no copy.
-
-// holdEndpoints makes the transaction the only one that enqueues pending
-// deliveries of some endpoints, settles or replays them: which delivery of a
-// message is its head depends on rows that others may be writing.
-func holdEndpoints(ctx context.Context, tx pgx.Tx, list []message.EndpointID) error {
-	keys := make([]int64, len(list))
-	for i, id := range list {
-		keys[i] = int64(binary.BigEndian.Uint64(id[8:]) ^ binary.BigEndian.Uint64(id[:8]))
-	}
-	slices.Sort(keys)
-	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) k`, slices.Compact(keys))
-	return err
-}
 
 // Enqueue implements store.Webhooks. Every row at or before the saved cursor
 // was written by the transaction that saved it.
@@ -66,15 +53,8 @@ func (s *Store) Enqueue(ctx context.Context, reader string, c store.Cursor, rows
 				waiting.add(places[i], r)
 			}
 		}
-		if len(waiting.id) > 0 {
-			if err := holdEndpoints(ctx, tx, waiting.endpoints); err != nil {
-				return err
-			}
-			if err := waiting.insert(ctx, tx); err != nil {
-				return err
-			}
-		}
 		b := &pgx.Batch{}
+		waiting.write(b)
 		packs.write(b)
 		if saved.before(until) {
 			b.Queue(saveCursorSQL, reader, until.epoch, until.text(), until.seq)
@@ -150,72 +130,34 @@ func (p *packs) write(b *pgx.Batch) {
 
 // waitingRows are rows of webhooks, as arrays.
 type waitingRows struct {
-	endpoints                    []message.EndpointID
 	id, ws, endpoint, message    [][]byte
 	epoch, seq                   []int64
 	xid, problem                 []string
-	dead, head                   []bool
+	dead                         []bool
 	tries, status                []int32
 	next, eventAt, created, last []int64
-	first                        map[about]bool
-}
-
-// An about is a message whose deliveries to an endpoint go one after the other.
-type about struct {
-	endpoint message.EndpointID
-	message  message.MessageID
 }
 
 func (w *waitingRows) add(p place, r *store.WebhookDelivery) {
-	w.endpoints = append(w.endpoints, r.Endpoint)
 	w.id, w.ws, w.endpoint = append(w.id, r.ID[:]), append(w.ws, r.Workspace[:]), append(w.endpoint, r.Endpoint[:])
-	w.message = append(w.message, r.Event.Message[:])
+	w.message = append(w.message, none((*[16]byte)(&r.Event.Message)))
 	w.epoch, w.xid, w.seq = append(w.epoch, p.epoch), append(w.xid, p.text()), append(w.seq, p.seq)
-	dead := r.State == store.WebhookDead
-	k := about{r.Endpoint, r.Event.Message}
-	w.dead, w.head = append(w.dead, dead), append(w.head, r.Event.Message.IsZero() || !w.first[k])
-	if w.first == nil {
-		w.first = make(map[about]bool)
-	}
-	w.first[k] = w.first[k] || !dead
+	w.dead = append(w.dead, r.State == store.WebhookDead)
 	w.tries, w.status, w.problem = append(w.tries, int32(r.Tries)), append(w.status, int32(r.Status)), append(w.problem, r.Error)
 	w.next, w.eventAt = append(w.next, micros(r.NextAt)), append(w.eventAt, micros(r.Event.At))
 	w.created, w.last = append(w.created, micros(r.CreatedAt)), append(w.last, micros(r.LastAt))
 }
 
-// insert chooses the heads among the new rows, as add noted them, and against
-// those stored.
-func (w *waitingRows) insert(ctx context.Context, tx pgx.Tx) error {
-	tag, err := tx.Exec(ctx, `INSERT INTO webhooks (endpoint, epoch, xid, seq, id, workspace, message, dead, head, tries, next_at, event_at, created_at, last_at, status, error)
-		SELECT i.endpoint, i.epoch, i.xid::xid8, i.seq, i.id, i.ws, i.message, i.dead,
-			i.head AND NOT EXISTS (SELECT 1 FROM webhooks w WHERE i.message <> decode(repeat('00', 16), 'hex')
-				AND w.endpoint = i.endpoint AND w.message = i.message AND NOT w.dead),
-			i.tries, i.next, i.event_at, i.created, i.last, i.status, i.error
-		FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bool[], $9::bool[], $10::int[], $11::bigint[],
-				$12::bigint[], $13::bigint[], $14::bigint[], $15::int[], $16::text[])
-			i(endpoint, epoch, xid, seq, id, ws, message, dead, head, tries, next, event_at, created, last, status, error)
-		ON CONFLICT DO NOTHING`,
-		w.endpoint, w.epoch, w.xid, w.seq, w.id, w.ws, w.message, w.dead, w.head, w.tries, w.next, w.eventAt, w.created, w.last, w.status, w.problem)
-	if err != nil || int(tag.RowsAffected()) == len(w.id) {
-		return err
+func (w *waitingRows) write(b *pgx.Batch) {
+	if len(w.id) == 0 {
+		return
 	}
-	// Another reader wrote some of them: a new row may be a head after all.
-	return promote(ctx, tx, w.endpoint, w.message)
-}
-
-// promote makes the earliest pending delivery of each message the one that
-// goes, and only it.
-func promote(ctx context.Context, tx pgx.Tx, endpoints, messages [][]byte) error {
-	if len(endpoints) == 0 {
-		return nil
-	}
-	_, err := tx.Exec(ctx, `UPDATE webhooks w SET head = l.head FROM (
-			SELECT x.at, x.n = 1 AS head FROM (SELECT DISTINCT * FROM unnest($1::bytea[], $2::bytea[]) i(endpoint, message)) i
-			CROSS JOIN LATERAL (SELECT y.ctid AS at, y.head AS was, row_number() OVER (ORDER BY y.epoch, y.xid, y.seq) AS n FROM webhooks y
-				WHERE y.endpoint = i.endpoint AND y.message = i.message AND NOT y.dead) x
-			WHERE i.message <> decode(repeat('00', 16), 'hex') AND x.was <> (x.n = 1)) l
-		WHERE w.ctid = l.at AND NOT w.dead`, endpoints, messages)
-	return err
+	b.Queue(`INSERT INTO webhooks (endpoint, id, epoch, xid, seq, workspace, message, dead, tries, next_at, event_at, created_at, last_at, status, error)
+		SELECT i.endpoint, i.id, i.epoch, i.xid::xid8, i.seq, i.ws, i.message, i.dead, i.tries, i.next, i.event_at, i.created, i.last, i.status, i.error
+		FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bool[], $9::int[], $10::bigint[],
+				$11::bigint[], $12::bigint[], $13::bigint[], $14::int[], $15::text[])
+			i(endpoint, id, epoch, xid, seq, ws, message, dead, tries, next, event_at, created, last, status, error)`,
+		w.endpoint, w.id, w.epoch, w.xid, w.seq, w.ws, w.message, w.dead, w.tries, w.next, w.eventAt, w.created, w.last, w.status, w.problem)
 }
 
 // Settle implements store.Webhooks; a row leased to another owner is left
@@ -224,28 +166,26 @@ func (s *Store) Settle(ctx context.Context, owner string, tries []*store.Webhook
 	if len(tries) == 0 {
 		return nil
 	}
-	list := make([]message.EndpointID, len(tries))
 	var arrived, others []*store.WebhookTry
-	for i, t := range tries {
-		if list[i] = t.Endpoint; t.State == store.WebhookDelivered {
+	for _, t := range tries {
+		if t.State == store.WebhookDelivered {
 			arrived = append(arrived, t)
 		} else {
 			others = append(others, t)
 		}
 	}
+	// One order for all who settle.
+	for _, list := range [][]*store.WebhookTry{arrived, others} {
+		slices.SortFunc(list, func(a, b *store.WebhookTry) int {
+			return cmp.Or(bytes.Compare(a.Endpoint[:], b.Endpoint[:]), bytes.Compare(a.ID[:], b.ID[:]))
+		})
+	}
 	return s.tx(ctx, func(tx pgx.Tx) error {
-		if err := holdEndpoints(ctx, tx, list); err != nil {
+		if err := settleOthers(ctx, tx, owner, others); err != nil {
 			return err
 		}
 		var packs packs
-		var endpoints, messages [][]byte
-		if err := settleOthers(ctx, tx, owner, others, &endpoints, &messages); err != nil {
-			return err
-		}
-		if err := settleArrived(ctx, tx, owner, arrived, &packs, &endpoints, &messages); err != nil {
-			return err
-		}
-		if err := promote(ctx, tx, endpoints, messages); err != nil {
+		if err := settleArrived(ctx, tx, owner, arrived, &packs); err != nil {
 			return err
 		}
 		b := &pgx.Batch{}
@@ -261,7 +201,8 @@ func (s *Store) Settle(ctx context.Context, owner string, tries []*store.Webhook
 const itsRow = ` CROSS JOIN LATERAL (SELECT y.ctid AS place, y.dead, y.owner FROM webhooks y WHERE y.endpoint = i.endpoint AND y.id = i.id OFFSET 0) x
 	WHERE NOT x.dead AND x.owner = `
 
-func settleOthers(ctx context.Context, tx pgx.Tx, owner string, tries []*store.WebhookTry, endpoints, messages *[][]byte) error {
+// settleOthers notes what did not arrive.
+func settleOthers(ctx context.Context, tx pgx.Tx, owner string, tries []*store.WebhookTry) error {
 	n := len(tries)
 	if n == 0 {
 		return nil
@@ -272,19 +213,56 @@ func settleOthers(ctx context.Context, tx pgx.Tx, owner string, tries []*store.W
 		id[i], endpoint[i], dead[i], failure[i] = t.ID[:], t.Endpoint[:], t.State == store.WebhookDead, t.Error
 		at[i], next[i], status[i] = micros(t.At), micros(t.NextAt), int32(t.Status)
 	}
-	return find(ctx, tx, func(r pgx.Rows) error {
+	var behind siblings
+	err := find(ctx, tx, func(r pgx.Rows) error {
 		var e, m []byte
-		err := r.Scan(&e, &m)
-		*endpoints, *messages = append(*endpoints, e), append(*messages, m)
+		var next int64
+		var dies bool
+		err := r.Scan(&e, &m, &next, &dies)
+		if dies {
+			next = 0
+		}
+		behind.add(e, m, next)
 		return err
-	}, `UPDATE webhooks w SET dead = l.dies, tries = w.tries + 1, next_at = l.next, owner = '', last_at = l.tried, status = l.status, error = l.error
+	}, `UPDATE webhooks w SET dead = l.dies, tries = w.tries + 1, next_at = l.next, owner = '', until = 0, last_at = l.tried, status = l.status, error = l.error
 		FROM (SELECT i.*, x.place FROM unnest($1::bytea[], $2::bytea[], $3::bool[], $4::bigint[], $5::bigint[], $6::int[], $7::text[])
 				i(id, endpoint, dies, tried, next, status, error)`+itsRow+`$8) l
-		WHERE w.ctid = l.place AND NOT w.dead AND w.owner = $8 RETURNING w.endpoint, w.message`,
+		WHERE w.ctid = l.place AND NOT w.dead AND w.owner = $8 RETURNING w.endpoint, w.message, w.next_at, w.dead`,
 		id, endpoint, dead, at, next, status, failure, owner)
+	if err != nil {
+		return err
+	}
+	return behind.move(ctx, tx)
 }
 
-func settleArrived(ctx context.Context, tx pgx.Tx, owner string, tries []*store.WebhookTry, packs *packs, endpoints, messages *[][]byte) error {
+// siblings are the deliveries that wait behind one of the same message: while it
+// is to be tried again, as long as it, so that claims need not pass over them;
+// when it has ended, no longer.
+type siblings struct {
+	endpoint, message [][]byte
+	next              []int64 // 0 = at once
+}
+
+func (b *siblings) add(endpoint, message []byte, next int64) {
+	if message != nil {
+		b.endpoint, b.message, b.next = append(b.endpoint, endpoint), append(b.message, message), append(b.next, next)
+	}
+}
+
+func (b *siblings) move(ctx context.Context, tx pgx.Tx) error {
+	if len(b.message) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `UPDATE webhooks w SET next_at = l.next FROM (
+			SELECT x.place, CASE WHEN i.next > 0 THEN i.next ELSE x.created_at END AS next FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) i(endpoint, message, next)
+			CROSS JOIN LATERAL (SELECT y.ctid AS place, y.created_at FROM webhooks y WHERE y.endpoint = i.endpoint AND y.message = i.message AND NOT y.dead
+				AND y.tries = 0 AND CASE WHEN i.next > 0 THEN y.next_at < i.next ELSE y.next_at > y.created_at END FOR UPDATE SKIP LOCKED) x) l
+		WHERE w.ctid = l.place AND NOT w.dead`, b.endpoint, b.message, b.next)
+	return err
+}
+
+// settleArrived takes what arrived out of its rows.
+func settleArrived(ctx context.Context, tx pgx.Tx, owner string, tries []*store.WebhookTry, packs *packs) error {
 	n := len(tries)
 	if n == 0 {
 		return nil
@@ -293,7 +271,8 @@ func settleArrived(ctx context.Context, tx pgx.Tx, owner string, tries []*store.
 	for i, t := range tries {
 		id[i], endpoint[i], number[i] = t.ID[:], t.Endpoint[:], int32(i)
 	}
-	return find(ctx, tx, func(r pgx.Rows) error {
+	var behind siblings
+	err := find(ctx, tx, func(r pgx.Rows) error {
 		var t told
 		var ws message.WorkspaceID
 		var i int32
@@ -307,19 +286,26 @@ func settleArrived(ctx context.Context, tx pgx.Tx, owner string, tries []*store.
 			return err
 		}
 		y := tries[i]
+		if t.tries > 0 {
+			behind.add(y.Endpoint[:], m, 0)
+		}
 		t.id, t.tries, t.status, t.next, t.last, t.problem = y.ID, t.tries+1, y.Status, micros(y.NextAt), micros(y.At), y.Error
 		packs.add(ws, y.Endpoint, &t)
-		*endpoints, *messages = append(*endpoints, y.Endpoint[:]), append(*messages, m)
 		return nil
 	}, `DELETE FROM webhooks w USING (SELECT i.n, x.place FROM unnest($1::bytea[], $2::bytea[], $3::int[]) i(id, endpoint, n)`+itsRow+`$4) l
 		WHERE w.ctid = l.place AND NOT w.dead AND w.owner = $4
 		RETURNING l.n, w.workspace, w.message, w.epoch, w.xid::text, w.seq, w.event_at, w.tries, w.created_at`, id, endpoint, number, owner)
+	if err != nil {
+		return err
+	}
+	return behind.move(ctx, tx)
 }
 
-// NextDelivery implements store.Webhooks.
+// NextDelivery implements store.Webhooks: the first in the order of claims
+// speaks for all, or, when it is leased, the end of its lease does.
 func (s *Store) NextDelivery(ctx context.Context, endpoint message.EndpointID) (time.Time, error) {
 	var next int64
-	err := s.row(ctx, []any{&next}, `SELECT coalesce((SELECT w.next_at FROM webhooks w WHERE w.endpoint = $1 AND NOT w.dead AND w.head
+	err := s.row(ctx, []any{&next}, `SELECT coalesce((SELECT greatest(w.next_at, w.until) FROM webhooks w WHERE w.endpoint = $1 AND NOT w.dead
 		ORDER BY w.next_at LIMIT 1), 0)`, endpoint[:])
 	return instant(next), err
 }

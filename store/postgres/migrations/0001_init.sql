@@ -304,32 +304,31 @@ CREATE TABLE endpoints (
 );
 
 -- Deliveries that are pending or dead; epoch, xid and seq are the place of the
--- event in the log. head: no earlier delivery of the same message is pending, so
--- only heads stand in the index that claims look at. A lease is an owner and a
--- next_at in the future.
+-- event in the log. One goes only when no earlier one of the same message (NULL =
+-- of none) is pending. A lease is an owner and until; no index holds them, so that
+-- to lease a row is a HOT update.
 CREATE TABLE webhooks (
     endpoint   bytea   NOT NULL,
+    id         bytea   NOT NULL,
+    workspace  bytea   NOT NULL,
+    message    bytea,
     epoch      bigint  NOT NULL,
     xid        xid8    NOT NULL,
     seq        bigint  NOT NULL,
-    id         bytea   NOT NULL,
-    workspace  bytea   NOT NULL,
-    message    bytea   NOT NULL,
-    dead       boolean NOT NULL,
-    head       boolean NOT NULL,
-    tries      integer NOT NULL,
-    status     integer NOT NULL,
     next_at    bigint  NOT NULL,
+    until      bigint  NOT NULL DEFAULT 0,
     event_at   bigint  NOT NULL,
     created_at bigint  NOT NULL,
     last_at    bigint  NOT NULL,
+    tries      integer NOT NULL,
+    status     integer NOT NULL,
+    dead       boolean NOT NULL,
     owner      text    NOT NULL DEFAULT '',
     error      text    NOT NULL,
-    PRIMARY KEY (endpoint, epoch, xid, seq)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
-CREATE UNIQUE INDEX webhooks_id ON webhooks (endpoint, id);
-CREATE INDEX webhooks_due ON webhooks (endpoint, next_at, epoch, xid, seq) WHERE NOT dead AND head;
-CREATE INDEX webhooks_pending ON webhooks (endpoint, message) WHERE NOT dead;
+    PRIMARY KEY (endpoint, id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX webhooks_due ON webhooks (endpoint, next_at, epoch, xid, seq) WHERE NOT dead;
+CREATE INDEX webhooks_pending ON webhooks (endpoint, message, epoch, xid, seq) WHERE NOT dead AND message IS NOT NULL;
 CREATE INDEX webhooks_age ON webhooks (workspace, created_at) WHERE dead;
 
 -- Deliveries that arrived, many to a row; first and last are the least and the
