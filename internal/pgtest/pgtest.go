@@ -178,8 +178,7 @@ func (s *Server) Launch(settings ...string) error {
 	args := []string{"-D", s.data}
 	all := append([]string{
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port), "unix_socket_directories=" + s.dir,
-		"shared_buffers=512MB", "wal_buffers=16MB", "max_connections=200", "max_wal_size=4GB", "checkpoint_timeout=15min",
-		"update_process_title=off", "jit=off", "timezone=UTC",
+		"shared_buffers=128MB", "max_connections=200", "max_wal_size=2GB", "timezone=UTC",
 	}, settings...)
 	for _, v := range all {
 		args = append(args, "-c", v)
