@@ -15,7 +15,6 @@ type packRead struct {
 	ws     message.WorkspaceID
 	end    place // of its last event
 	events []*store.LogEvent
-	places []place
 	size   int
 }
 
