@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -72,7 +73,9 @@ func (f *follower) run(place store.Cursor) {
 			place = next
 		}
 		for _, e := range events {
-			if strings.HasPrefix(e.Type, "contact.") && !e.Contact.IsZero() {
+			// Nobody holds an older state of a person who was made just now; to
+			// forget them would cost a reading before their first message.
+			if strings.HasPrefix(e.Type, "contact.") && e.Type != event.ContactCreated && !e.Contact.IsZero() {
 				f.forget(e.Workspace, e.Contact)
 			}
 		}

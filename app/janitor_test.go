@@ -196,7 +196,6 @@ func TestErasureReachesAllNodes(t *testing.T) {
 			t.Fatal("nothing was heard")
 		}
 	}
-	heard()
 	there, err := two.People.ByID(ctx, w.ID, p.ID)
 	if err != nil || there.Erased() {
 		t.Fatalf("the second node does not know the person: %v", err)

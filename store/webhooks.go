@@ -20,7 +20,8 @@ type Webhooks interface {
 	DeleteEndpoint(ctx context.Context, ws message.WorkspaceID, id message.EndpointID) error
 
 	// Enqueue writes delivery rows and moves the reader's cursor in one
-	// transaction; rows already there are left alone.
+	// transaction; rows already there are left alone. An implementation may know
+	// them by the cursor saved before, at or behind which every row was written.
 	Enqueue(ctx context.Context, reader string, c Cursor, rows []*WebhookDelivery) error
 	// Claim leases deliveries of one endpoint that are due, in log order, to
 	// owner until the given time. It gives none of an endpoint whose earlier
@@ -63,7 +64,8 @@ type WebhookDelivery struct {
 	ID        message.DeliveryID
 	Workspace message.WorkspaceID
 	Endpoint  message.EndpointID
-	Event     Event // as logged; read back from the log or kept beside
+	Event     Event  // as logged; read back from the log or kept beside
+	Place     Cursor // Enqueue: the event's own cursor, as the log gave it; else empty
 	State     string
 	Tries     int
 	NextAt    time.Time

@@ -217,7 +217,7 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 			}
 			touched[endpoint.ID] = true
 			rows = append(rows, &store.WebhookDelivery{
-				ID: message.DeliveryID(r.d.o.IDs.Next(now)), Workspace: e.Workspace, Endpoint: endpoint.ID, Event: e.Event,
+				ID: message.DeliveryID(r.d.o.IDs.Next(now)), Workspace: e.Workspace, Endpoint: endpoint.ID, Event: e.Event, Place: e.Cursor,
 				State: store.WebhookPending, NextAt: now, CreatedAt: now,
 			})
 		}

@@ -110,7 +110,7 @@ func (g *group) decideAccept(a *accept) {
 	if i := a.Idempotency; i != nil {
 		g.held.idem[k] = &remembered{body: i.Body, message: a.Message.ID, answer: i.Answer, day: i.Day, expires: micros(i.Expires)}
 	}
-	g.events.add(0, a.Events)
+	g.events.add(a.Events)
 }
 
 // person decides about the contact of a message.

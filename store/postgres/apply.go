@@ -18,10 +18,9 @@ import (
 // A change is one Change in a group.
 type change struct {
 	*store.Change
-	o       *op
-	at      int
-	blocked store.Verdict // Guarded or Fenced; 0 = may be written
-	result  store.Applied
+	o      *op
+	at     int
+	result store.Applied
 }
 
 // Apply implements store.Outbox.
@@ -33,22 +32,67 @@ func (s *Store) Apply(ctx context.Context, items []*store.Change) ([]store.Appli
 	return o.applied, nil
 }
 
-func (g *group) decideChange(c *change) {
-	c.result.Verdict = store.Done // until the statement says otherwise
-	if f := c.Fence; f != nil {
-		if l := g.held.leases[f.Connector]; l.token != f.Token || l.expires <= g.held.now {
-			c.blocked = store.Fenced
-			return
-		}
-	}
-	if c.Guard == nil {
+// lockDeliveries reads which versions are stored. A group does so only after it
+// failed: as a rule a delivery's shard is the only one to change it, and the
+// statement that writes the changes insists on finding every row.
+func (g *group) lockDeliveries(b *pgx.Batch) {
+	if len(g.changes) == 0 {
 		return
 	}
-	d := c.Delivery
-	p := g.held.contacts[key{d.Workspace, d.Contact}]
-	if p == nil || !p.there || p.version != c.Guard.Contact || g.held.configs[d.Workspace] != c.Guard.Config {
-		c.blocked = store.Guarded
+	wanted := make(map[key]bool, len(g.changes))
+	for _, c := range g.changes {
+		wanted[key{c.Delivery.Workspace, c.Delivery.ID}] = true
 	}
+	in, id := columns(wanted)
+	b.Queue(`SELECT i.ws, i.id, d.version FROM unnest($1::bytea[], $2::bytea[]) i(ws, id)
+		CROSS JOIN LATERAL (SELECT d.version FROM deliveries d WHERE d.workspace = i.ws AND d.id = i.id FOR NO KEY UPDATE) d`, in, id).
+		Query(each(func(r pgx.Rows) error {
+			var k key
+			var version int32
+			err := r.Scan((*id16)(&k.in), (*id16)(&k.id), &version)
+			g.held.versions[k] = version
+			return err
+		}))
+}
+
+func (g *group) decideChange(c *change) {
+	k := key{c.Delivery.Workspace, c.Delivery.ID}
+	c.result.Verdict = store.Done
+	if g.careful {
+		version, there := g.held.versions[k]
+		switch {
+		case !there:
+			c.result.Verdict = store.Missing
+		case version != c.Delivery.Version-1:
+			c.result.Verdict = store.Conflict
+		}
+	}
+	if c.result.Verdict == store.Done {
+		c.result.Verdict = g.allowed(c)
+	}
+	if c.result.Verdict != store.Done {
+		g.blocked = true
+		return
+	}
+	g.held.versions[k] = c.Delivery.Version
+	g.events.add(c.Events)
+}
+
+// allowed judges the fence and the guard of a change.
+func (g *group) allowed(c *change) store.Verdict {
+	if f := c.Fence; f != nil {
+		if l := g.held.leases[f.Connector]; l.token != f.Token || l.expires <= g.held.now {
+			return store.Fenced
+		}
+	}
+	if c.Guard != nil {
+		d := c.Delivery
+		p := g.held.contacts[key{d.Workspace, d.Contact}]
+		if p == nil || !p.there || p.version != c.Guard.Contact || g.held.configs[d.Workspace] != c.Guard.Config {
+			return store.Guarded
+		}
+	}
+	return store.Done
 }
 
 // writeChanges queues the changes in rounds: two about one delivery go into
@@ -60,6 +104,9 @@ func (g *group) writeChanges(b *pgx.Batch) {
 	round := make(map[key]int, len(g.changes))
 	var rounds [][]*change
 	for _, c := range g.changes {
+		if c.result.Verdict != store.Done {
+			continue
+		}
 		k := key{c.Delivery.Workspace, c.Delivery.ID}
 		n := round[k]
 		round[k]++
@@ -94,84 +141,37 @@ func (s *statement) add(parts ...string) {
 	}
 }
 
-// applyRound queues one statement: the conditional update decides, and all
-// else is written for the rows it wrote. The update finds its rows by ctid, in
-// the order of the input; a row that another transaction changes meanwhile
-// fails the condition on its version.
+// applyRound queues the statements of changes to different deliveries. The
+// first divides by zero unless it finds every row at the version it must have:
+// the group is then run again, carefully.
 func (g *group) applyRound(b *pgx.Batch, list []*change) {
 	r := newRows(len(list))
-	allowed := make([]bool, len(list))
-	numbers := make([]int32, len(list))
 	buffer := make([]byte, 0, 384*len(list))
-	ev, open, closing := &events{}, &refColumns{}, &refColumns{}
+	open, closing := &refColumns{}, &refColumns{}
 	for i, c := range list {
 		buffer = r.set(i, c.Delivery, &c.Connector, c.Ready, buffer)
-		numbers[i], allowed[i] = int32(i), c.blocked == 0
-		if c.blocked != 0 {
-			continue
-		}
-		ev.add(int32(i), c.Events)
 		for j := range c.Open {
 			open.add(int32(i), &c.Open[j])
 		}
 		for j := range c.Close {
-			closing.close(int32(i), &c.Close[j], c.Delivery)
+			closing.close(&c.Close[j], c.Delivery)
 		}
 	}
-	s := &statement{}
-	s.add(`WITH i AS MATERIALIZED (SELECT * FROM unnest(`, s.arg(numbers), `::int[], `, s.arg(r.ws), `::bytea[], `, s.arg(r.id), `::bytea[], `,
-		s.arg(r.version), `::int[], `, s.arg(r.state), `::smallint[], `, s.arg(r.connector), `::bytea[], `, s.arg(r.lane), `::smallint[], `,
-		s.arg(r.sending), `::bool[], `, s.arg(r.due), `::bigint[], `, s.arg(r.track), `::bytea[], `, s.arg(allowed), `::bool[])
-			AS i(n, ws, id, version, state, connector, lane, sending, due, track, allowed)
-		), upd AS (
-			UPDATE deliveries d SET version = l.version, state = l.state, connector = l.connector, lane = nullif(l.lane, -1),
-				sending = l.sending, due = nullif(l.due, 0), track = l.track
-			FROM (SELECT i.*, x.at FROM i CROSS JOIN LATERAL (SELECT y.ctid AS at FROM deliveries y
-				WHERE y.workspace = i.ws AND y.id = i.id AND y.version = i.version - 1 OFFSET 0) x WHERE i.allowed) l
-			WHERE d.ctid = l.at AND d.version = l.version - 1
-			RETURNING l.n
-		)`)
-	if len(ev.id) > 0 {
-		g.logged = true
-		s.add(`, ev AS (INSERT INTO events (epoch, id, workspace, type, message, contact, version, at, data, sealed) `, ev.from(s, g.s.epoch()),
-			` WHERE (e.n IN (SELECT n FROM upd)) IS TRUE)`)
-	}
-	if len(closing.n) > 0 {
-		s.add(`, cl AS (DELETE FROM refs r USING (SELECT x.at FROM unnest(`, s.arg(closing.n), `::int[], `, s.arg(closing.connector), `::bytea[], `,
-			s.arg(closing.key), `::bytea[], `, s.arg(closing.message), `::bytea[]) c(n, connector, key, message)
-			CROSS JOIN LATERAL (SELECT y.ctid AS at FROM refs y WHERE y.connector = c.connector AND y.key = c.key AND y.message = c.message OFFSET 0) x
-			WHERE (c.n IN (SELECT n FROM upd)) IS TRUE) l WHERE r.ctid = l.at)`)
+	b.Queue(`WITH u AS (UPDATE deliveries d SET version = i.version, state = i.state, connector = i.connector, lane = nullif(i.lane, -1),
+				sending = i.sending, due = nullif(i.due, 0), track = i.track
+			FROM unnest($1::bytea[], $2::bytea[], $3::int[], $4::smallint[], $5::bytea[], $6::smallint[], $7::bool[], $8::bigint[], $9::bytea[])
+				i(ws, id, version, state, connector, lane, sending, due, track)
+			WHERE d.workspace = i.ws AND d.id = i.id AND d.version = i.version - 1 RETURNING 1)
+		SELECT 1 / (count(*) = $10)::int FROM u`,
+		r.ws, r.id, r.version, r.state, r.connector, r.lane, r.sending, r.due, r.track, len(list))
+	if len(closing.key) > 0 {
+		b.Queue(`DELETE FROM refs r USING unnest($1::bytea[], $2::bytea[], $3::bytea[]) c(connector, key, message)
+			WHERE r.connector = c.connector AND r.key = c.key AND r.message = c.message`, closing.connector, closing.key, closing.message)
 	}
 	if len(open.n) > 0 {
-		open.write(s)
+		open.write(b, list, g.careful)
 	}
-	s.add(` SELECT i.n, coalesce((SELECT d.version FROM deliveries d WHERE d.workspace = i.ws AND d.id = i.id), -1)`, nothingParked,
-		` FROM i WHERE (i.n NOT IN (SELECT n FROM upd)) IS TRUE`)
-	if len(open.n) > 0 {
-		s.add(` UNION ALL SELECT p.n, -2, p.id, p.workspace, p.connector, p.keys, p.inferred, p.at, p.expires_at, p.day, p.sealed FROM hit p`)
-	}
-	b.Queue(s.text.String(), s.args...).Query(each(func(r pgx.Rows) error {
-		var n, version int32
-		var p parkedRow
-		if err := r.Scan(append([]any{&n, &version}, p.into()...)...); err != nil {
-			return err
-		}
-		c := list[n]
-		switch {
-		case version == -2:
-			c.result.Parked = append(c.result.Parked, p.parked())
-		case version == -1:
-			c.result.Verdict = store.Missing
-		case c.blocked != 0 && version == c.Delivery.Version-1:
-			c.result.Verdict = c.blocked
-		default:
-			c.result.Verdict = store.Conflict
-		}
-		return nil
-	}))
 }
-
-const nothingParked = `, NULL::bytea, NULL::bytea, NULL::bytea, NULL::bytea[], NULL::bytea, 0::bigint, 0::bigint, 0, NULL::bytea`
 
 // refColumns are refs to open or close, as arrays.
 type refColumns struct {
@@ -200,32 +200,40 @@ func (c *refColumns) add(n int32, r *store.OpenRef) {
 	c.at, c.expires = append(c.at, micros(r.At)), append(c.expires, micros(r.Expires))
 }
 
-func (c *refColumns) close(n int32, r *store.RefName, d *message.Delivery) {
-	c.n, c.connector, c.key, c.message = append(c.n, n), append(c.connector, r.Connector[:]), append(c.key, r.Key[:]), append(c.message, d.ID[:])
+func (c *refColumns) close(r *store.RefName, d *message.Delivery) {
+	c.connector, c.key, c.message = append(c.connector, r.Connector[:]), append(c.key, r.Key[:]), append(c.message, d.ID[:])
 }
 
-// write adds the parts that insert refs and find the receipts parked for them.
-// A receipt parked by addresses is given only while the ref is the one open that
-// its time fits.
-func (c *refColumns) write(s *statement) {
-	margin := strconv.FormatInt(skew.Microseconds(), 10)
-	s.add(`, o AS MATERIALIZED (SELECT * FROM unnest(`, s.arg(c.n), `::int[], `, s.arg(c.connector), `::bytea[], `, s.arg(c.key), `::bytea[], `,
-		s.arg(c.ws), `::bytea[], `, s.arg(c.message), `::bytea[], `, s.arg(c.step), `::smallint[], `, s.arg(c.attempt), `::int[], `,
-		s.arg(c.part), `::smallint[], `, s.arg(c.inferred), `::bool[], `, s.arg(c.at), `::bigint[], `, s.arg(c.expires), `::bigint[])
-			AS o(n, connector, key, ws, message, step, attempt, part, inferred, at, expires) WHERE (o.n IN (SELECT n FROM upd)) IS TRUE
-		), opened AS (
-			INSERT INTO refs (connector, key, workspace, message, step, attempt, part, inferred, at, expires_at)
-			SELECT connector, key, ws, message, step, attempt, part, inferred, at, expires FROM o
-			ON CONFLICT (connector, key, message, step, attempt, part) DO UPDATE SET at = excluded.at, expires_at = excluded.expires_at
-		), hit AS MATERIALIZED (
-			SELECT DISTINCT ON (k.parked) o.n, p.* FROM o
-			CROSS JOIN LATERAL (SELECT k.parked FROM parked_keys k WHERE k.connector = o.connector AND k.key = o.key AND k.inferred = o.inferred OFFSET 0) k
-			JOIN LATERAL (SELECT * FROM parked p WHERE p.id = k.parked OFFSET 0) p ON p.workspace IN (o.ws, decode(repeat('00', 16), 'hex'))
-			WHERE NOT o.inferred OR (o.at <= p.at + `, margin, ` AND o.expires >= p.at
-				AND NOT EXISTS (SELECT 1 FROM refs r WHERE r.connector = o.connector AND r.key = o.key AND r.inferred
-					AND r.at <= p.at + `, margin, ` AND r.expires_at >= p.at AND (r.message, r.step, r.attempt, r.part) <> (o.message, o.step, o.attempt, o.part))
-				AND NOT EXISTS (SELECT 1 FROM o x WHERE x.connector = o.connector AND x.key = o.key AND x.inferred
-					AND x.at <= p.at + `, margin, ` AND x.expires >= p.at AND (x.message, x.step, x.attempt, x.part) <> (o.message, o.step, o.attempt, o.part)))
-			ORDER BY k.parked, o.n
-		)`)
+// write queues the insert of refs and the look-up of the receipts parked for
+// them. A receipt parked by addresses is given only while the ref is the one
+// open that its time fits.
+func (c *refColumns) write(b *pgx.Batch, list []*change, careful bool) {
+	again := ""
+	if careful {
+		again = " ON CONFLICT (key, connector, message, step, attempt, part) DO UPDATE SET at = excluded.at, expires_at = excluded.expires_at"
+	}
+	b.Queue(`INSERT INTO refs (connector, key, workspace, message, step, attempt, part, inferred, at, expires_at)
+		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::smallint[], $6::int[], $7::smallint[], $8::bool[], $9::bigint[], $10::bigint[])`+again,
+		c.connector, c.key, c.ws, c.message, c.step, c.attempt, c.part, c.inferred, c.at, c.expires)
+	b.Queue(parkedForSQL, c.n, c.connector, c.key, c.ws, c.message, c.step, c.attempt, c.part, c.inferred, c.at, c.expires, skew.Microseconds()).
+		Query(each(func(r pgx.Rows) error {
+			var n int32
+			var p parkedRow
+			if err := r.Scan(append([]any{&n}, p.into()...)...); err != nil {
+				return err
+			}
+			to := &list[n].result
+			to.Parked = append(to.Parked, p.parked())
+			return nil
+		}))
 }
+
+const parkedForSQL = `SELECT DISTINCT ON (k.parked) o.n, ` + parkedColumns + `
+	FROM unnest($1::int[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[], $6::smallint[], $7::int[], $8::smallint[], $9::bool[], $10::bigint[], $11::bigint[])
+		o(n, connector, key, ws, message, step, attempt, part, inferred, at, expires)
+	CROSS JOIN LATERAL (SELECT k.parked FROM parked_keys k WHERE k.connector = o.connector AND k.key = o.key AND k.inferred = o.inferred OFFSET 0) k
+	JOIN LATERAL (SELECT * FROM parked p WHERE p.id = k.parked OFFSET 0) p ON p.workspace IN (o.ws, decode(repeat('00', 16), 'hex'))
+	WHERE NOT o.inferred OR (o.at <= p.at + $12 AND o.expires >= p.at
+		AND NOT EXISTS (SELECT 1 FROM refs r WHERE r.connector = o.connector AND r.key = o.key AND r.inferred
+			AND r.at <= p.at + $12 AND r.expires_at >= p.at AND (r.message, r.step, r.attempt, r.part) <> (o.message, o.step, o.attempt, o.part)))
+	ORDER BY k.parked, o.n`

@@ -19,7 +19,7 @@ const (
 func Classes() map[string]map[string]Class {
 	return map[string]map[string]Class{
 		"parley_schema": {}, "probe": {}, "epochs": {}, "workspaces": {}, "configurations": {}, "senders": {}, "templates": {},
-		"cursors": {}, "charges": {}, "leases": {}, "deliveries": {},
+		"cursors": {}, "charges": {}, "leases": {}, "deliveries": {}, "webhooks": {}, "webhook_packs": {},
 		"workspace_keys": {"wrapped": ByBrand},
 		"api_keys":       {"hash": Hash},
 		"connectors":     {"sealed": ByBrand},
@@ -31,7 +31,6 @@ func Classes() map[string]map[string]Class {
 		"reaches":        {"idx": Hash},
 		"messages":       {"identity": Hash, "sealed": ByContact},
 		"events":         {"sealed": ByContact},
-		"webhooks":       {"sealed": ByContact},
 		"idempotency":    {"key": Hash, "body": Hash, "answer": ByDay},
 		"refs":           {"key": Hash},
 		"parked":         {"keys": Hash, "inferred": Hash, "sealed": ByDay},

@@ -91,9 +91,6 @@ func TestEraseMissesNothing(t *testing.T) {
 		Window:  &store.Window{Identity: index, Kind: "service", OpenedAt: now, ClosesAt: now.Add(time.Hour)},
 	}})
 	must(err)
-	must(s.Enqueue(ctx, "webhooks", "", []*store.WebhookDelivery{{
-		ID: newID(now), Workspace: ws, Endpoint: newID(now), Event: event(), State: store.WebhookPending, NextAt: now, CreatedAt: now,
-	}}))
 	file := newID(now)
 	must(s.PutMedia(ctx, &store.MediaFile{ID: file, Workspace: ws, Contact: contact.ID, State: store.MediaOpen, CreatedAt: now, Sealed: mark}))
 	must(s.PutChunks(ctx, ws, file, 0, [][]byte{mark}))

@@ -172,7 +172,6 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 		b.Queue(`DELETE FROM media_copies WHERE workspace = $1 AND media IN (SELECT id FROM media WHERE workspace = $1 AND contact = $2)`, ws[:], id[:])
 		b.Queue(`DELETE FROM media WHERE workspace = $1 AND contact = $2`, ws[:], id[:])
 		b.Queue(`DELETE FROM links WHERE workspace = $1 AND contact = $2`, ws[:], id[:])
-		b.Queue(`UPDATE webhooks SET sealed = NULL WHERE workspace = $1 AND contact = $2 AND sealed IS NOT NULL`, ws[:], id[:])
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return err
 		}
@@ -181,6 +180,7 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 	if err != nil {
 		return 0, err
 	}
+	s.tail.forget()
 	s.hub.committed(verdict == store.Done && len(events) > 0)
 	return verdict, nil
 }

@@ -1,7 +1,12 @@
 package postgres
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -36,115 +41,129 @@ func find(ctx context.Context, tx pgx.Tx, scan func(pgx.Rows) error, sql string,
 	return each(scan)(rows)
 }
 
+// personSQL reads people and all that hangs on them with one statement: their
+// cost is that of the round trip. It is to be filled with a SELECT of the columns
+// of p; idx is an index somebody asked for, id is NULL where nobody has it.
+const personSQL = `WITH p (n, idx, id, version, key, key_version, created_at, erased_at, profile) AS MATERIALIZED (%s),
+	ids AS MATERIALIZED (SELECT DISTINCT id FROM p WHERE id IS NOT NULL),
+	x AS MATERIALIZED (SELECT x.* FROM ids CROSS JOIN LATERAL (SELECT * FROM identities x WHERE x.workspace = $1 AND x.contact = ids.id OFFSET 0) x),
+	k AS MATERIALIZED (SELECT idx FROM x UNION SELECT idx FROM p WHERE id IS NULL)
+	SELECT 0::smallint, n, id, key, profile, NULL::bytea, ''::text, ''::text, version, key_version::bigint, created_at, erased_at FROM p WHERE id IS NOT NULL
+	UNION ALL SELECT 1, 0, contact, idx, sealed, NULL, channel, '', created_at, 0, 0, 0 FROM x
+	UNION ALL SELECT 2, 0, w.contact, w.identity, w.sender, w.opened_by, w.kind, '', w.opened_at, w.closes_at, 0, 0 FROM ids
+		CROSS JOIN LATERAL (SELECT * FROM windows w WHERE w.workspace = $1 AND w.contact = ids.id OFFSET 0) w
+	UNION ALL SELECT 3, 0, s.idx, NULL, NULL, NULL, s.scope, s.reason, s.at, 0, 0, 0 FROM k
+		CROSS JOIN LATERAL (SELECT * FROM suppressions s WHERE s.workspace = $1 AND s.idx = k.idx OFFSET 0) s
+	UNION ALL SELECT 4, 0, r.idx, NULL, NULL, NULL, r.channel, r.code, r.until, 0, 0, 0 FROM k
+		CROSS JOIN LATERAL (SELECT * FROM reaches r WHERE r.workspace = $1 AND r.idx = k.idx OFFSET 0) r`
+
+// personColumns are those of p but the first two; they belong to contacts c.
 const personColumns = `c.id, c.version, c.key, c.key_version, c.created_at, c.erased_at, c.profile`
 
-func scanPerson(r pgx.Rows, ws message.WorkspaceID, more ...any) (*store.Person, error) {
-	p := &store.Person{Workspace: ws}
-	var created, erased int64
-	err := r.Scan(append([]any{(*id16)(&p.ID), &p.Version, &p.Key, &p.KeyVersion, &created, &erased, &p.Profile}, more...)...)
-	p.CreatedAt, p.ErasedAt = instant(created), instant(erased)
-	return p, err
+// found is what personSQL gave.
+type found struct {
+	people       map[int64]*store.Person // by n
+	of           map[message.ContactID][]*store.Person
+	identities   []owned[store.Identity]
+	windows      []owned[store.Window]
+	suppressions []store.Suppression
+	reach        []store.Reach
 }
 
-// people reads contacts of one workspace and all that hangs on them.
-func (s *Store) people(ctx context.Context, ws message.WorkspaceID, sql string, args ...any) (list []*store.Person, err error) {
-	err = s.reading(ctx, func(tx pgx.Tx) error {
-		list = nil
-		err := find(ctx, tx, func(r pgx.Rows) error {
-			p, err := scanPerson(r, ws)
-			list = append(list, p)
-			return err
-		}, sql, args...)
-		if err != nil {
+type owned[T any] struct {
+	by message.ContactID
+	it T
+}
+
+func (s *Store) people(ctx context.Context, ws message.WorkspaceID, sql string, args ...any) (*found, error) {
+	f := &found{people: make(map[int64]*store.Person), of: make(map[message.ContactID][]*store.Person)}
+	err := s.query(ctx, func(r pgx.Rows) error {
+		var part int16
+		var n int64
+		var id id16
+		var a, b, c []byte
+		var text, more string
+		var i [4]int64
+		if err := r.Scan(&part, &n, &id, &a, &b, &c, &text, &more, &i[0], &i[1], &i[2], &i[3]); err != nil {
 			return err
 		}
-		return fill(ctx, tx, ws, list, nil)
+		who := message.ContactID(id)
+		switch part {
+		case 0:
+			p := &store.Person{Workspace: ws, ID: who, Version: i[0], Key: a, KeyVersion: int32(i[1]), CreatedAt: instant(i[2]), ErasedAt: instant(i[3]), Profile: b}
+			f.people[n], f.of[who] = p, append(f.of[who], p)
+		case 1:
+			f.identities = append(f.identities, owned[store.Identity]{who, store.Identity{Index: as16(a), Channel: message.Channel(text), Sealed: b, CreatedAt: instant(i[0])}})
+		case 2:
+			f.windows = append(f.windows, owned[store.Window]{who, store.Window{
+				Identity: as16(a), Sender: as16(b), Kind: text, OpenedBy: as16(c), OpenedAt: instant(i[0]), ClosesAt: instant(i[1]),
+			}})
+		case 3:
+			f.suppressions = append(f.suppressions, store.Suppression{Workspace: ws, Index: id, Scope: text, Reason: more, At: instant(i[0])})
+		case 4:
+			f.reach = append(f.reach, store.Reach{Index: id, Channel: message.Channel(text), Code: more, Until: instant(i[0])})
+		}
+		return nil
+	}, fmt.Sprintf(personSQL, sql), args...)
+	return f, err
+}
+
+// as16 gives an id of 16 bytes; NULL is the zero value.
+func as16(b []byte) (id [16]byte) {
+	copy(id[:], b)
+	return id
+}
+
+// fill hangs what was found on the people, and the suppressions and reach of
+// indexes without a contact on loose.
+func (f *found) fill(loose map[[16]byte]*store.Person) {
+	slices.SortFunc(f.identities, func(a, b owned[store.Identity]) int {
+		return cmp.Or(a.it.CreatedAt.Compare(b.it.CreatedAt), bytes.Compare(a.it.Index[:], b.it.Index[:]))
 	})
-	return list, err
-}
-
-// fill reads what hangs on people, and the suppressions and reach of loose,
-// people without a contact by index.
-func fill(ctx context.Context, tx pgx.Tx, ws message.WorkspaceID, list []*store.Person, loose map[[16]byte]*store.Person) error {
-	of := make(map[message.ContactID][]*store.Person)
-	var contacts [][]byte
-	for _, p := range list {
-		if of[p.ID] == nil {
-			contacts = append(contacts, p.ID[:])
-		}
-		of[p.ID] = append(of[p.ID], p)
-	}
-	behind := make(map[[16]byte][]*store.Person)
+	slices.SortFunc(f.windows, func(a, b owned[store.Window]) int {
+		return cmp.Or(bytes.Compare(a.it.Identity[:], b.it.Identity[:]), bytes.Compare(a.it.Sender[:], b.it.Sender[:]), cmp.Compare(a.it.Kind, b.it.Kind))
+	})
+	slices.SortFunc(f.suppressions, func(a, b store.Suppression) int {
+		return cmp.Or(bytes.Compare(a.Index[:], b.Index[:]), cmp.Compare(a.Scope, b.Scope))
+	})
+	slices.SortFunc(f.reach, func(a, b store.Reach) int {
+		return cmp.Or(bytes.Compare(a.Index[:], b.Index[:]), cmp.Compare(a.Channel, b.Channel))
+	})
+	behind := make(map[[16]byte][]*store.Person, len(loose)+len(f.identities))
 	for index, p := range loose {
 		behind[index] = []*store.Person{p}
 	}
-	if len(contacts) > 0 {
-		err := find(ctx, tx, func(r pgx.Rows) error {
-			var x store.Identity
-			var id message.ContactID
-			var created int64
-			err := r.Scan((*id16)(&id), (*id16)(&x.Index), &x.Channel, &x.Sealed, &created)
-			x.CreatedAt = instant(created)
-			for _, p := range of[id] {
-				p.Identities = append(p.Identities, x)
-			}
-			behind[x.Index] = of[id]
-			return err
-		}, `SELECT x.contact, x.idx, x.channel, x.sealed, x.created_at FROM unnest($2::bytea[]) i(id)
-			CROSS JOIN LATERAL (SELECT * FROM identities x WHERE x.workspace = $1 AND x.contact = i.id OFFSET 0) x ORDER BY x.created_at, x.idx`, ws[:], contacts)
-		if err != nil {
-			return err
-		}
-		err = find(ctx, tx, func(r pgx.Rows) error {
-			var w store.Window
-			var id message.ContactID
-			var opened, closes int64
-			err := r.Scan((*id16)(&id), (*id16)(&w.Identity), (*id16)(&w.Sender), &w.Kind, (*id16)(&w.OpenedBy), &opened, &closes)
-			w.OpenedAt, w.ClosesAt = instant(opened), instant(closes)
-			for _, p := range of[id] {
-				p.Windows = append(p.Windows, w)
-			}
-			return err
-		}, `SELECT w.contact, w.identity, w.sender, w.kind, w.opened_by, w.opened_at, w.closes_at FROM unnest($2::bytea[]) i(id)
-			CROSS JOIN LATERAL (SELECT * FROM windows w WHERE w.workspace = $1 AND w.contact = i.id OFFSET 0) w ORDER BY w.contact, w.identity, w.sender, w.kind`, ws[:], contacts)
-		if err != nil {
-			return err
+	for _, x := range f.identities {
+		behind[x.it.Index] = f.of[x.by]
+		for _, p := range f.of[x.by] {
+			p.Identities = append(p.Identities, x.it)
 		}
 	}
-	return limits(ctx, tx, ws, behind)
-}
-
-// limits reads the suppressions and the reach of indexes.
-func limits(ctx context.Context, tx pgx.Tx, ws message.WorkspaceID, behind map[[16]byte][]*store.Person) error {
-	if len(behind) == 0 {
-		return nil
+	for _, w := range f.windows {
+		for _, p := range f.of[w.by] {
+			p.Windows = append(p.Windows, w.it)
+		}
 	}
-	indexes := singles(behind)
-	err := find(ctx, tx, func(r pgx.Rows) error {
-		x := store.Suppression{Workspace: ws}
-		var at int64
-		err := r.Scan((*id16)(&x.Index), &x.Scope, &x.Reason, &at)
-		x.At = instant(at)
+	for _, x := range f.suppressions {
 		for _, p := range behind[x.Index] {
 			p.Suppressed = append(p.Suppressed, x)
 		}
-		return err
-	}, `SELECT x.idx, x.scope, x.reason, x.at FROM unnest($2::bytea[]) i(idx)
-		CROSS JOIN LATERAL (SELECT * FROM suppressions x WHERE x.workspace = $1 AND x.idx = i.idx OFFSET 0) x ORDER BY x.idx, x.scope`, ws[:], indexes)
-	if err != nil {
-		return err
 	}
-	return find(ctx, tx, func(r pgx.Rows) error {
-		var x store.Reach
-		var until int64
-		err := r.Scan((*id16)(&x.Index), &x.Channel, &x.Code, &until)
-		x.Until = instant(until)
+	for _, x := range f.reach {
 		for _, p := range behind[x.Index] {
 			p.Reach = append(p.Reach, x)
 		}
-		return err
-	}, `SELECT x.idx, x.channel, x.code, x.until FROM unnest($2::bytea[]) i(idx)
-		CROSS JOIN LATERAL (SELECT * FROM reaches x WHERE x.workspace = $1 AND x.idx = i.idx OFFSET 0) x ORDER BY x.idx, x.channel`, ws[:], indexes)
+	}
+}
+
+// list gives people in the order of their numbers.
+func (f *found) list() []*store.Person {
+	f.fill(nil)
+	var out []*store.Person
+	for _, n := range slices.Sorted(maps.Keys(f.people)) {
+		out = append(out, f.people[n])
+	}
+	return out
 }
 
 // Resolve implements store.Contacts. An index without a contact that is
@@ -154,37 +173,22 @@ func (s *Store) Resolve(ctx context.Context, ws message.WorkspaceID, indexes [][
 	if len(indexes) == 0 {
 		return out, nil
 	}
-	err := s.reading(ctx, func(tx pgx.Tx) error {
-		clear(out)
-		var list []*store.Person
-		err := find(ctx, tx, func(r pgx.Rows) error {
-			var n int
-			p, err := scanPerson(r, ws, &n)
-			if err == nil {
-				out[n-1] = p
-				list = append(list, p)
-			}
-			return err
-		}, `SELECT `+personColumns+`, i.n FROM unnest($2::bytea[]) WITH ORDINALITY i(idx, n)
-			CROSS JOIN LATERAL (SELECT x.contact FROM identities x WHERE x.workspace = $1 AND x.idx = i.idx OFFSET 0) x
-			CROSS JOIN LATERAL (SELECT * FROM contacts c WHERE c.workspace = $1 AND c.id = x.contact OFFSET 0) c`, ws[:], ids(indexes))
-		if err != nil {
-			return err
-		}
-		loose := make(map[[16]byte]*store.Person)
-		for i, p := range out {
-			if p == nil {
-				if loose[indexes[i]] == nil {
-					loose[indexes[i]] = &store.Person{Workspace: ws}
-				}
-				out[i] = loose[indexes[i]]
-			}
-		}
-		return fill(ctx, tx, ws, list, loose)
-	})
+	f, err := s.people(ctx, ws, `SELECT i.n, i.idx, `+personColumns+` FROM unnest($2::bytea[]) WITH ORDINALITY i(idx, n)
+		LEFT JOIN LATERAL (SELECT x.contact FROM identities x WHERE x.workspace = $1 AND x.idx = i.idx OFFSET 0) x ON true
+		LEFT JOIN LATERAL (SELECT * FROM contacts c WHERE c.workspace = $1 AND c.id = x.contact OFFSET 0) c ON true`, ws[:], ids(indexes))
 	if err != nil {
 		return nil, err
 	}
+	loose := make(map[[16]byte]*store.Person)
+	for i, index := range indexes {
+		if out[i] = f.people[int64(i+1)]; out[i] == nil {
+			if loose[index] == nil {
+				loose[index] = &store.Person{Workspace: ws}
+			}
+			out[i] = loose[index]
+		}
+	}
+	f.fill(loose)
 	for i, p := range out {
 		if p.ID.IsZero() && len(p.Suppressed) == 0 {
 			out[i] = nil
@@ -195,29 +199,37 @@ func (s *Store) Resolve(ctx context.Context, ws message.WorkspaceID, indexes [][
 
 // Contact implements store.Contacts.
 func (s *Store) Contact(ctx context.Context, ws message.WorkspaceID, id message.ContactID) (*store.Person, error) {
-	list, err := s.people(ctx, ws, `SELECT `+personColumns+` FROM contacts c WHERE c.workspace = $1 AND c.id = $2`, ws[:], id[:])
+	f, err := s.people(ctx, ws, `SELECT 1::bigint, NULL::bytea, `+personColumns+` FROM contacts c WHERE c.workspace = $1 AND c.id = $2`, ws[:], id[:])
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == 0 {
+	if len(f.people) == 0 {
 		return nil, store.ErrNotFound
 	}
-	return list[0], nil
+	return f.list()[0], nil
 }
 
 // ContactList implements store.Contacts.
 func (s *Store) ContactList(ctx context.Context, ws message.WorkspaceID, before message.ContactID, limit int) ([]*store.Person, error) {
 	q := &statement{}
-	q.add(`SELECT `, personColumns, ` FROM contacts c WHERE c.workspace = `, q.arg(ws[:]), ` AND c.erased_at = 0`)
+	q.add(`SELECT row_number() OVER (ORDER BY c.id DESC), NULL::bytea, c.* FROM (SELECT `, personColumns, ` FROM contacts c WHERE c.workspace = `, q.arg(ws[:]), ` AND c.erased_at = 0`)
 	if !before.IsZero() {
 		q.add(` AND c.id < `, q.arg(before[:]))
 	}
-	q.add(` ORDER BY c.id DESC LIMIT `, q.arg(limit))
-	return s.people(ctx, ws, q.text.String(), q.args...)
+	q.add(` ORDER BY c.id DESC LIMIT `, q.arg(limit), `) c`)
+	f, err := s.people(ctx, ws, q.text.String(), q.args...)
+	if err != nil {
+		return nil, err
+	}
+	return f.list(), nil
 }
 
 // RewrapContacts implements store.Contacts.
 func (s *Store) RewrapContacts(ctx context.Context, ws message.WorkspaceID, below int32, limit int) ([]*store.Person, error) {
-	return s.people(ctx, ws, `SELECT `+personColumns+` FROM contacts c
-		WHERE c.workspace = $1 AND c.key_version < $2 AND c.key IS NOT NULL ORDER BY c.key_version LIMIT $3`, ws[:], below, limit)
+	f, err := s.people(ctx, ws, `SELECT row_number() OVER (ORDER BY c.key_version), NULL::bytea, c.* FROM (SELECT `+personColumns+` FROM contacts c
+		WHERE c.workspace = $1 AND c.key_version < $2 AND c.key IS NOT NULL ORDER BY c.key_version LIMIT $3) c`, ws[:], below, limit)
+	if err != nil {
+		return nil, err
+	}
+	return f.list(), nil
 }

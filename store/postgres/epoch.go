@@ -15,6 +15,7 @@ func (s *Store) Epoch(ctx context.Context, raise bool) (epoch int64, err error) 
 		err = s.row(ctx, []any{&epoch}, "SELECT epoch FROM epochs WHERE id = 1")
 		return epoch, err
 	}
+	s.tail.forget()
 	err = s.tx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "LOCK TABLE events IN EXCLUSIVE MODE"); err != nil {
 			return err
@@ -87,6 +88,7 @@ func (s *Store) noticeRestore(ctx context.Context, conn session) error {
 	if line == 0 || cluster == was && line == wasLine {
 		return nil // a standby takes no events
 	}
+	s.tail.forget() // the other server may not have had all of it
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return unavailable(err)

@@ -60,15 +60,28 @@ func unavailable(err error) error {
 // again reports whether a transaction that failed with err may succeed when it
 // is run once more: another transaction was in the way.
 func again(err error) bool {
+	if errors.Is(err, errChange) {
+		return true
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return false
 	}
 	switch pg.Code {
-	case "40001", "40P01", "23505":
+	case "40001", "40P01", "23505", changeMissed:
 		return true
 	}
 	return moved(err)
+}
+
+// changeMissed is the division by zero of a statement that did not find every
+// row it was to change; see applyRound.
+const changeMissed = "22012"
+
+// taken reports whether an insert met a key that is there already.
+func taken(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505"
 }
 
 // refused reports whether the server itself turned a statement down and the

@@ -50,6 +50,8 @@ type queue struct {
 	filled  *sync.Cond
 	ops     []*op
 	waiting int // items not yet committed, in the queue or with a writer
+	held    int // of waiting, those with a writer
+	busy    int // writers at work, without those that are late
 	limit   int
 	closed  bool
 }
@@ -88,7 +90,9 @@ func (q *queue) do(ctx context.Context, o *op) error {
 	}
 	q.ops = append(q.ops, o)
 	q.waiting += o.items
-	q.filled.Signal()
+	if q.ready() {
+		q.filled.Signal()
+	}
 	q.mu.Unlock()
 
 	select {
@@ -115,11 +119,26 @@ func (q *queue) do(ctx context.Context, o *op) error {
 // it asked for from being sent.
 const intakeShare = 250
 
-// take gives a writer what waits, up to most items; nil once closed.
-func (q *queue) take(most int) []*op {
+// enough is how many items must wait for a writer to begin beside another. What
+// comes meanwhile goes into one large group: a group's statements cost nearly as
+// much for one item as for thirty. A writer that has been at its group for late,
+// waiting for a lock or a slow disk, holds nobody up.
+const (
+	enough = 128
+	late   = 25 * time.Millisecond
+)
+
+// ready reports whether a writer may take what waits.
+func (q *queue) ready() bool {
+	return len(q.ops) > 0 && (q.busy == 0 || q.waiting-q.held >= enough)
+}
+
+// take gives a writer what waits, up to most items; nil once closed. The writer
+// calls done after it.
+func (q *queue) take(w *writer, most int) []*op {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.ops) == 0 && !q.closed {
+	for !q.closed && !q.ready() {
 		q.filled.Wait()
 	}
 	var taken []*op
@@ -141,16 +160,55 @@ func (q *queue) take(most int) []*op {
 		}
 	}
 	q.ops = slices.DeleteFunc(q.ops, func(o *op) bool { return o.begun })
-	if len(q.ops) > 0 {
+	if len(taken) == 0 {
+		return nil
+	}
+	q.busy++
+	q.held += items
+	w.late = false
+	w.help.Reset(late)
+	if q.ready() {
 		q.filled.Signal()
 	}
 	return taken
+}
+
+// slow lets another writer begin beside w. A timer that fires too late only does
+// so a little early.
+func (q *queue) slow(w *writer) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if w.late || q.busy == 0 {
+		return
+	}
+	w.late = true
+	q.busy--
+	if q.ready() {
+		q.filled.Signal()
+	}
+}
+
+// done says that w has ended what it took.
+func (q *queue) done(w *writer) {
+	w.help.Stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !w.late {
+		w.late = true
+		q.busy--
+	}
+	if q.ready() {
+		q.filled.Signal()
+	}
 }
 
 func (q *queue) finish(o *op, err error) {
 	o.err = err
 	q.mu.Lock()
 	q.waiting -= o.items
+	if o.begun {
+		q.held -= o.items
+	}
 	q.mu.Unlock()
 	close(o.done)
 }
@@ -162,6 +220,7 @@ func (q *queue) close() {
 	q.ops = nil
 	for _, o := range left {
 		o.begun = true
+		q.held += o.items
 	}
 	q.filled.Broadcast()
 	q.mu.Unlock()
@@ -176,18 +235,24 @@ type writer struct {
 	conn  *pgx.Conn
 	stale atomic.Bool // nothing was sent for a while: the server may be another
 	rest  *time.Timer // sets stale
+	help  *time.Timer // calls slow
+	late  bool        // it does not count as busy; guarded by the queue's mutex
 }
 
 func (w *writer) run() {
 	w.rest = time.AfterFunc(time.Second, func() { w.stale.Store(true) })
 	defer w.drop()
 	defer w.rest.Stop()
+	w.late = true
+	w.help = time.AfterFunc(time.Hour, func() { w.s.queue.slow(w) })
+	defer w.help.Stop()
 	for {
-		ops := w.s.queue.take(w.s.opt.Group)
+		ops := w.s.queue.take(w, w.s.opt.Group)
 		if len(ops) == 0 {
 			return
 		}
 		w.commit(ops)
+		w.s.queue.done(w)
 	}
 }
 
@@ -238,6 +303,9 @@ func (w *writer) persist(ops []*op) error {
 		w.used()
 		switch {
 		case err == nil:
+			if try == 1 && g.wary {
+				w.s.wary.Add(-1)
+			}
 			g.answer()
 			w.s.hub.committed(g.logged)
 			return nil
@@ -248,6 +316,8 @@ func (w *writer) persist(ops []*op) error {
 			}
 		case try >= 3 || !again(err):
 			return err
+		case taken(err):
+			w.s.wary.Store(waryFor)
 		case moved(err):
 			ctx, cancel := w.s.limit(context.Background())
 			err = w.s.noticeRestore(ctx, w.conn)
@@ -289,6 +359,7 @@ func (w *writer) ready() error {
 		_ = conn.Close(ctx)
 		return err
 	}
+	quickly(conn.TypeMap())
 	w.conn = conn
 	w.used()
 	return nil

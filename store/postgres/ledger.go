@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -37,9 +38,15 @@ func (s *Store) Charge(ctx context.Context, reader string, c store.Cursor, charg
 	slices.SortFunc(list, func(a, b *store.Charge) int {
 		return cmp.Or(bytes.Compare(a.Workspace[:], b.Workspace[:]), bytes.Compare(a.Message[:], b.Message[:]), cmp.Compare(a.Step, b.Step), cmp.Compare(a.Attempt, b.Attempt))
 	})
+	first := true // try without looking for charges already there
 	return s.tx(ctx, func(tx pgx.Tx) error {
 		if len(list) > 0 {
-			if err := insertCharges(ctx, tx, list); err != nil {
+			again := ""
+			if !first {
+				again = chargedAgain
+			}
+			first = false
+			if err := insertCharges(ctx, tx, list, again); err != nil {
 				return err
 			}
 		}
@@ -47,7 +54,11 @@ func (s *Store) Charge(ctx context.Context, reader string, c store.Cursor, charg
 	})
 }
 
-func insertCharges(ctx context.Context, tx pgx.Tx, list []*store.Charge) error {
+const chargedAgain = ` ON CONFLICT (workspace, message, step, attempt) DO UPDATE SET channel = excluded.channel, purpose = excluded.purpose, country = excluded.country,
+	micros = excluded.micros, currency = excluded.currency, source = excluded.source, rule = excluded.rule, at = excluded.at
+	WHERE excluded.source = 'provider'`
+
+func insertCharges(ctx context.Context, tx pgx.Tx, list []*store.Charge, again string) error {
 	n := len(list)
 	ws, ids := make([][]byte, n), make([][]byte, n)
 	step, attempt, at, micro := make([]int16, n), make([]int32, n), make([]int64, n), make([]int64, n)
@@ -59,10 +70,7 @@ func insertCharges(ctx context.Context, tx pgx.Tx, list []*store.Charge) error {
 		source[i], rule[i] = x.By, x.Rule
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO charges (workspace, message, step, attempt, channel, purpose, country, micros, currency, source, rule, at)
-		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[])
-		ON CONFLICT (workspace, message, step, attempt) DO UPDATE SET channel = excluded.channel, purpose = excluded.purpose, country = excluded.country,
-			micros = excluded.micros, currency = excluded.currency, source = excluded.source, rule = excluded.rule, at = excluded.at
-		WHERE excluded.source = 'provider'`, ws, ids, step, attempt, channel, purpose, country, micro, currency, source, rule, at)
+		SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::smallint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[])`+again, ws, ids, step, attempt, channel, purpose, country, micro, currency, source, rule, at)
 	return err
 }
 
@@ -110,6 +118,7 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 		count := func(sql string, into ...any) error {
 			return tx.QueryRow(ctx, sql+where, args...).Scan(into...)
 		}
+		var pending, dead, arrived int64
 		err := cmp.Or(
 			count(`SELECT count(*) FILTER (WHERE direction = 1), count(*) FILTER (WHERE direction = 2) FROM messages`, &b.Accepted, &b.Received),
 			count(`SELECT count(*) FILTER (WHERE lane IS NOT NULL), count(*) FILTER (WHERE lane IS NULL AND due IS NOT NULL),
@@ -118,10 +127,10 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 			count(`SELECT count(*) FROM parked`, &b.Parked),
 			count(`SELECT count(due), count(*) - count(due) FROM callbacks`, &b.Callbacks, &b.SetAside),
 			count(`SELECT count(*) FROM charges`, &b.Charges),
-			count(`SELECT count(*) FROM events`, &b.Events),
-			count(`SELECT count(*) FROM (SELECT e.workspace FROM events e WHERE `+unread(store.WebhookReader)+`
+			count(`SELECT coalesce(sum(n), 0) FROM events`, &b.Events),
+			count(`SELECT coalesce(sum(e.n), 0) FROM (SELECT e.workspace, e.n FROM events e WHERE `+unread(store.WebhookReader)+`
 				AND EXISTS (SELECT 1 FROM endpoints n WHERE n.workspace = e.workspace AND n.disabled = '')) e`, &b.Untold),
-			count(`SELECT count(*) FROM (SELECT e.workspace FROM events e WHERE `+unread(store.LedgerReader)+`) e`, &b.Unbooked),
+			count(`SELECT coalesce(sum(e.n), 0) FROM (SELECT e.workspace, e.n FROM events e WHERE `+unread(store.LedgerReader)+`) e`, &b.Unbooked),
 			count(`SELECT count(*) FROM (SELECT coalesce(m.workspace, d.workspace) AS workspace FROM (SELECT * FROM messages WHERE direction = 1) m
 				FULL JOIN deliveries d ON d.workspace = m.workspace AND d.id = m.id WHERE m.id IS NULL OR d.id IS NULL) o`, &b.Orphans),
 			find(ctx, tx, func(r pgx.Rows) error {
@@ -131,14 +140,14 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 				b.States[message.State(state)] = n
 				return err
 			}, `SELECT state, count(*) FROM deliveries`+where+` GROUP BY state`, args...),
-			find(ctx, tx, func(r pgx.Rows) error {
-				var state string
-				var n int64
-				err := r.Scan(&state, &n)
-				b.Webhooks[state] = n
-				return err
-			}, `SELECT state, count(*) FROM webhooks`+where+` GROUP BY state`, args...),
+			count(`SELECT count(*) FILTER (WHERE NOT dead), count(*) FILTER (WHERE dead) FROM webhooks`, &pending, &dead),
+			count(`SELECT coalesce(sum(n), 0) FROM webhook_packs`, &arrived),
 		)
+		for state, n := range map[string]int64{store.WebhookPending: pending, store.WebhookDead: dead, store.WebhookDelivered: arrived} {
+			if n > 0 {
+				b.Webhooks[state] = n
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -153,5 +162,5 @@ func unread(reader string) string {
 	at := func(column, start string) string {
 		return "coalesce((SELECT " + column + " FROM cursors WHERE reader = '" + reader + "'), " + start + ")"
 	}
-	return "(e.epoch, e.xid, e.seq) > (" + at("epoch", "0") + ", " + at("xid", "'0'::xid8") + ", " + at("seq", "0") + ")"
+	return fmt.Sprintf("(e.epoch, e.xid, e.seq + %d) > (", seqLast) + at("epoch", "0") + ", " + at("xid", "'0'::xid8") + ", " + at("seq", "0") + ")"
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,72 +14,90 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
-// events are events to append, as arrays; n says which item they belong to.
+// events are events to append, in packs.
 type events struct {
-	n, version           []int32
-	id, ws, msg, contact [][]byte
-	data, sealed         [][]byte
-	kind                 []string
-	at                   []int64
+	packs []eventPack
+	last  message.WorkspaceID         // whose pack is open at place
+	place int                         // in packs; -1 = none
+	open  map[message.WorkspaceID]int // of the others
 }
 
-// add appends events of item n in their order.
-func (e *events) add(n int32, list []store.Event) {
+// An eventPack is one row of the log: events of one workspace, of which only a
+// single one may have a sealed half.
+type eventPack struct {
+	ws      message.WorkspaceID
+	contact []byte // of the sealed half
+	n       int32
+	at      int64 // of the latest
+	data    []byte
+	sealed  []byte
+}
+
+// add appends events in their order, which is kept within a workspace.
+func (e *events) add(list []store.Event) {
 	for i := range list {
 		v := &list[i]
-		e.n, e.version = append(e.n, n), append(e.version, v.Version)
-		e.id, e.ws = append(e.id, v.ID[:]), append(e.ws, v.Workspace[:])
-		e.msg, e.contact = append(e.msg, v.Message[:]), append(e.contact, v.Contact[:])
-		e.data, e.sealed = append(e.data, v.Data), append(e.sealed, v.Sealed)
-		e.kind, e.at = append(e.kind, v.Type), append(e.at, micros(v.At))
+		p := e.room(v)
+		p.n++
+		p.at = max(p.at, micros(v.At))
+		p.data = appendEvent(p.data, v)
 	}
 }
 
-// from gives the SELECT of an INSERT of events, numbered e.n.
-func (e *events) from(s *statement, epoch string) string {
-	args := []string{
-		s.arg(e.n) + "::int[]", s.arg(e.id) + "::bytea[]", s.arg(e.ws) + "::bytea[]", s.arg(e.kind) + "::text[]", s.arg(e.msg) + "::bytea[]",
-		s.arg(e.contact) + "::bytea[]", s.arg(e.version) + "::int[]", s.arg(e.at) + "::bigint[]", s.arg(e.data) + "::bytea[]", s.arg(e.sealed) + "::bytea[]",
+// room gives the pack an event belongs in.
+func (e *events) room(v *store.Event) *eventPack {
+	alone := v.Sealed != nil
+	at, found := e.place, len(e.packs) > 0 && e.last == v.Workspace
+	if !found {
+		at, found = e.open[v.Workspace]
 	}
-	return `SELECT (` + epoch + `), e.id, e.ws, e.kind, e.msg, e.contact, e.version, e.at, e.data, e.sealed
-		FROM unnest(` + strings.Join(args, ", ") + `) e(n, id, ws, kind, msg, contact, version, at, data, sealed)`
+	if found && at >= 0 && !alone && len(e.packs[at].data)+len(v.Data) < packBytes-128 && e.packs[at].n < seqLast {
+		e.last, e.place = v.Workspace, at
+		return &e.packs[at]
+	}
+	at = len(e.packs)
+	e.packs = append(e.packs, eventPack{ws: v.Workspace})
+	p := &e.packs[at]
+	if alone {
+		p.contact, p.sealed = v.Contact[:], v.Sealed
+		at = -1 // what comes after stands behind it
+	} else {
+		p.data = make([]byte, 0, 512)
+	}
+	if e.open == nil {
+		e.open = make(map[message.WorkspaceID]int)
+	}
+	e.open[v.Workspace], e.last, e.place = at, v.Workspace, at
+	return p
 }
 
+// write queues the insert of all packs under an epoch. Numbers are given in the
+// order of the arrays.
 func (e *events) write(b *pgx.Batch, epoch string) {
-	if len(e.id) == 0 {
+	n := len(e.packs)
+	if n == 0 {
 		return
 	}
-	s := &statement{}
-	s.add(`INSERT INTO events (epoch, id, workspace, type, message, contact, version, at, data, sealed) `, e.from(s, epoch))
-	b.Queue(s.text.String(), s.args...)
+	ws, contact, data, sealed := make([][]byte, n), make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	count, at := make([]int32, n), make([]int64, n)
+	for i := range e.packs {
+		p := &e.packs[i]
+		ws[i], contact[i], data[i], sealed[i], count[i], at[i] = p.ws[:], p.contact, p.data, p.sealed, p.n, p.at
+	}
+	b.Queue(`INSERT INTO events (epoch, workspace, contact, n, at, data, sealed)
+		SELECT (`+epoch+`), e.* FROM unnest($1::bytea[], $2::bytea[], $3::int[], $4::bigint[], $5::bytea[], $6::bytea[]) e`,
+		ws, contact, count, at, data, sealed)
 }
 
 // appendEvents writes events within a rare write's transaction.
 func appendEvents(ctx context.Context, tx pgx.Tx, epoch string, list []store.Event) error {
 	e := &events{}
-	e.add(0, list)
+	e.add(list)
 	b := &pgx.Batch{}
 	if e.write(b, epoch); b.Len() == 0 {
 		return nil
 	}
 	return tx.SendBatch(ctx, b).Close()
-}
-
-const eventColumns = `e.id, e.workspace, e.type, e.message, e.contact, e.version, e.at, e.data, e.sealed`
-
-// An eventRow scans eventColumns.
-type eventRow struct {
-	store.Event
-	us int64
-}
-
-func (e *eventRow) into() []any {
-	return []any{(*id16)(&e.ID), (*id16)(&e.Workspace), &e.Type, (*id16)(&e.Message), (*id16)(&e.Contact), &e.Version, &e.us, &e.Data, &e.Sealed}
-}
-
-func (e *eventRow) event() store.Event {
-	e.At = instant(e.us)
-	return e.Event
 }
 
 var errCursor = fmt.Errorf("not a cursor of this log: %w", store.ErrNotFound)
@@ -113,43 +132,13 @@ func parseCursor(c store.Cursor) (p place, err error) {
 	return place{epoch, xid, seq}, nil
 }
 
-// xid gives a transaction number as the text PostgreSQL reads an xid8 from.
-func (p place) text() string { return strconv.FormatUint(p.xid, 10) }
-
-// Read implements store.Log.
-func (s *Store) Read(ctx context.Context, ws message.WorkspaceID, after store.Cursor, limit int) ([]*store.LogEvent, store.Cursor, error) {
-	p, err := parseCursor(after)
-	if err != nil {
-		return nil, after, err
-	}
-	where, args := "", []any{p.epoch, p.text(), p.seq, limit}
-	if !ws.IsZero() {
-		where, args = "e.workspace = $5 AND", append(args, ws[:])
-	}
-	next := after
-	var list []*store.LogEvent
-	err = s.query(ctx, func(r pgx.Rows) error {
-		var e eventRow
-		var at place
-		var xid string
-		if err := r.Scan(append(e.into(), &at.epoch, &xid, &at.seq)...); err != nil {
-			return err
-		}
-		if at.xid, err = strconv.ParseUint(xid, 10, 64); err != nil {
-			return err
-		}
-		next = at.cursor()
-		list = append(list, &store.LogEvent{Event: e.event(), Cursor: next})
-		return nil
-	}, `SELECT `+eventColumns+`, e.epoch, e.xid::text, e.seq FROM events e
-		WHERE `+where+` (e.epoch, e.xid, e.seq) > ($1::bigint, $2::text::xid8, $3::bigint)
-		AND (e.epoch, e.xid) < ((SELECT epoch FROM epochs WHERE id = 1), pg_snapshot_xmin(pg_current_snapshot()))
-		ORDER BY e.epoch, e.xid, e.seq LIMIT $4`, args...)
-	if err != nil {
-		return nil, after, err
-	}
-	return list, next, nil
+// before orders places.
+func (p place) before(q place) bool {
+	return cmp.Or(cmp.Compare(p.epoch, q.epoch), cmp.Compare(p.xid, q.xid), cmp.Compare(p.seq, q.seq)) < 0
 }
+
+// text gives the transaction number as PostgreSQL reads an xid8 from.
+func (p place) text() string { return strconv.FormatUint(p.xid, 10) }
 
 // Head implements store.Log. It is the place after an event, never just a
 // transaction's number: a server that crashed, or a replica that was promoted,
@@ -165,6 +154,9 @@ func (s *Store) Head(ctx context.Context) (store.Cursor, error) {
 	}
 	if p.xid, err = strconv.ParseUint(xid, 10, 64); err != nil {
 		return "", err
+	}
+	if p.xid > 0 {
+		p.seq += seqLast // the whole pack
 	}
 	return p.cursor(), nil
 }
@@ -194,12 +186,14 @@ func (s *Store) SaveCursor(ctx context.Context, reader string, c store.Cursor) e
 	return s.tx(ctx, func(tx pgx.Tx) error { return saveCursor(ctx, tx, reader, c) })
 }
 
+const saveCursorSQL = `INSERT INTO cursors (reader, epoch, xid, seq) VALUES ($1, $2, $3::text::xid8, $4)
+	ON CONFLICT (reader) DO UPDATE SET epoch = excluded.epoch, xid = excluded.xid, seq = excluded.seq`
+
 func saveCursor(ctx context.Context, tx pgx.Tx, reader string, c store.Cursor) error {
 	p, err := parseCursor(c)
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO cursors (reader, epoch, xid, seq) VALUES ($1, $2, $3::text::xid8, $4)
-		ON CONFLICT (reader) DO UPDATE SET epoch = excluded.epoch, xid = excluded.xid, seq = excluded.seq`, reader, p.epoch, p.text(), p.seq)
+	_, err = tx.Exec(ctx, saveCursorSQL, reader, p.epoch, p.text(), p.seq)
 	return err
 }

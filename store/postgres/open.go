@@ -23,6 +23,9 @@ type Store struct {
 	pool   *pgxpool.Pool
 	queue  *queue
 	hub    *hub
+	tail   *tail
+	floors sync.Map     // of content, by workspace; see floor
+	wary   atomic.Int32 // groups that read before they insert; see write.go
 	stop   context.CancelFunc
 	close  sync.Once
 	wg     sync.WaitGroup
@@ -56,13 +59,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	s := &Store{opt: o, now: o.Now, queue: newQueue(o.Backlog)}
+	s := &Store{opt: o, now: o.Now, queue: newQueue(o.Backlog), tail: newTail()}
 	var err error
 	if s.writer, err = o.config(o.URL); err != nil {
 		return nil, err
 	}
 	if err := s.connect(ctx); err != nil {
 		return nil, err
+	}
+	if !o.Pooler {
+		for _, name := range neverByWriters {
+			s.writer.RuntimeParams[name] = "off"
+		}
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -109,6 +117,10 @@ func (o Options) config(url string) (*pgx.ConnConfig, error) {
 	return c, nil
 }
 
+// neverByWriters are ways to join and to scan that groups have no use for: each
+// of their statements goes from the elements of its arrays to one row by index.
+var neverByWriters = []string{"enable_hashjoin", "enable_mergejoin", "enable_bitmapscan", "enable_material"}
+
 func (s *Store) connect(ctx context.Context) error {
 	c, err := pgxpool.ParseConfig(s.opt.URL)
 	if err != nil {
@@ -117,7 +129,10 @@ func (s *Store) connect(ctx context.Context) error {
 	c.ConnConfig = s.writer.Copy()
 	c.MaxConns = int32(s.opt.Readers)
 	c.MinConns = 0
-	c.AfterConnect = s.connected
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		quickly(conn.TypeMap())
+		return s.connected(ctx, conn)
+	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return unavailable(err)
 	}

@@ -103,10 +103,11 @@ func (s *Store) NextDue(ctx context.Context, owned []message.ConnectorID) (time.
 	return instant(due), err
 }
 
-// Attempting implements store.Outbox.
+// Attempting implements store.Outbox. What is being sent has a time by which
+// its answer must be there: it is found among all that is due some day.
 func (s *Store) Attempting(ctx context.Context, connector message.ConnectorID, after message.MessageID, limit int) ([]*store.Record, error) {
 	return s.records(ctx, `SELECT `+recordColumns+` FROM (SELECT * FROM deliveries d
-			WHERE d.connector = $1 AND d.sending AND d.id > $2 ORDER BY d.id LIMIT $3) d`+itsMessage+`ORDER BY d.id`, connector[:], after[:], limit)
+			WHERE d.connector = $1 AND d.due IS NOT NULL AND d.sending AND d.id > $2 ORDER BY d.id LIMIT $3) d`+itsMessage+`ORDER BY d.id`, connector[:], after[:], limit)
 }
 
 // storedColumns belong to messages m and, where there is one, deliveries d.

@@ -93,7 +93,7 @@ func (g *group) decideReception(r *reception) {
 			r.fresh = append(r.fresh, ownedIdentity{ws, r.Message.Contact, &r.Identities[i]})
 		}
 	}
-	g.events.add(0, r.Events)
+	g.events.add(r.Events)
 }
 
 // writeReceptions queues what receptions leave behind: first what is new, then

@@ -12,6 +12,9 @@ type commandTag = pgconn.CommandTag
 // errRolledBack: the server answered COMMIT with ROLLBACK.
 var errRolledBack = errors.New("postgres: the server rolled the transaction back")
 
+// errChange: a change of the group does not fit what is stored.
+var errChange = errors.New("postgres: a change does not fit what is stored")
+
 // An id16 scans 16 bytes; NULL is the zero value.
 type id16 [16]byte
 

@@ -30,10 +30,17 @@ type group struct {
 
 	held     held
 	messages map[key]bool // ids that are stored
-	careful  bool         // an insert failed on an id: read which are stored
-	events   *events      // of everything but changes
-	logged   bool         // events were written
+	careful  bool         // an insert or a change failed: read what is stored
+	wary     bool         // read which keys and people are there before inserting them
+	blocked  bool         // a guard or a fence does not hold: why is to be read
+	events   *events
+	logged   bool // events were written
 }
+
+// waryFor is how many groups read which idempotency keys and people are there
+// after an insert ran into one. As a rule both are new and the reading is for
+// nothing; a client that repeats its requests should not make every group fail.
+const waryFor = 200
 
 // held is what the first round trip locked and read.
 type held struct {
@@ -45,7 +52,8 @@ type held struct {
 	identities map[key]message.ContactID
 	dedup      map[key]bool
 	refs       map[key][]store.OpenRef
-	update     bool // contacts are locked for writing
+	versions   map[key]int32 // of deliveries, when careful
+	update     bool          // contacts are locked for writing
 }
 
 type contact struct {
@@ -57,7 +65,7 @@ type contact struct {
 type lease struct{ token, expires int64 }
 
 func newGroup(s *Store, ops []*op, careful bool) *group {
-	g := &group{s: s, ops: ops, events: &events{}, messages: make(map[key]bool), careful: careful}
+	g := &group{s: s, ops: ops, events: &events{}, messages: make(map[key]bool), careful: careful, wary: careful || s.wary.Load() > 0}
 	for _, o := range ops {
 		for i, a := range o.accepts {
 			g.accepts = append(g.accepts, &accept{Acceptance: a, o: o, at: i})
@@ -90,6 +98,10 @@ func (g *group) run(ctx context.Context, conn *pgx.Conn) error {
 		b = &pgx.Batch{}
 	}
 	g.decide()
+	if g.blocked && !g.careful {
+		abandon(conn, g.s)
+		return errChange
+	}
 	committed := false
 	g.write(b)
 	b.Queue("commit").Exec(func(tag commandTag) error {
@@ -115,8 +127,9 @@ func (g *group) run(ctx context.Context, conn *pgx.Conn) error {
 func (g *group) begin(b *pgx.Batch) {
 	b.Queue("begin")
 	if g.s.opt.Pooler {
-		b.Queue(`SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true), set_config('enable_seqscan', 'off', true)`,
-			strconv.FormatInt(g.s.opt.Statement.Milliseconds(), 10), strconv.FormatInt(g.s.opt.Lock.Milliseconds(), 10))
+		b.Queue(`SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true), set_config('enable_seqscan', 'off', true),
+				(SELECT count(set_config(n, 'off', true)) FROM unnest($3::text[]) n)`,
+			strconv.FormatInt(g.s.opt.Statement.Milliseconds(), 10), strconv.FormatInt(g.s.opt.Lock.Milliseconds(), 10), neverByWriters)
 	}
 }
 
@@ -132,15 +145,16 @@ func (g *group) lookUp(b *pgx.Batch) bool {
 	h.identities = make(map[key]message.ContactID)
 	h.dedup = make(map[key]bool)
 	h.refs = make(map[key][]store.OpenRef)
+	h.versions = make(map[key]int32)
 	idem := make(map[key]bool)
 	indexes := make(map[key]bool)
 	for _, a := range g.accepts {
-		if a.Idempotency != nil {
+		if a.Idempotency != nil && g.wary {
 			idem[key{a.Message.Workspace, a.Idempotency.Key}] = true
 		}
 		if a.NewContact == nil {
 			h.contacts[key{a.Message.Workspace, a.Message.Contact}] = &contact{}
-		} else {
+		} else if g.wary {
 			wanted(indexes, a.NewContact)
 		}
 	}
@@ -174,6 +188,7 @@ func (g *group) lookUp(b *pgx.Batch) bool {
 	g.readRefs(b, refs)
 	if g.careful {
 		g.readMessages(b)
+		g.lockDeliveries(b)
 	}
 	return b.Len() > before
 }
@@ -347,7 +362,7 @@ func (g *group) write(b *pgx.Batch) {
 	g.writeChanges(b)
 	g.writeCallbacks(b)
 	g.events.write(b, g.s.epoch())
-	g.logged = g.logged || len(g.events.id) > 0
+	g.logged = len(g.events.packs) > 0
 }
 
 // answer hands the results to the callers: the group is committed.

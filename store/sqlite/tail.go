@@ -88,16 +88,15 @@ func (t *tail) read(ws message.WorkspaceID, p place, limit int) (list []*store.L
 	return list, p, true
 }
 
-// numbers finds events by id among those after a number; it gives how many of
-// wanted are left.
-func (t *tail) numbers(wanted map[message.EventID]int64, after int64) (left int) {
+// numbers finds events by id; it gives how many of wanted are left.
+func (t *tail) numbers(wanted map[message.EventID]int64) (left int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	left = len(wanted)
-	for i := max(after-t.after, 0); i < int64(len(t.events)) && left > 0; i++ {
+	for i := 0; i < len(t.events) && left > 0; i++ {
 		id := t.events[i].ID
 		if seq, ok := wanted[id]; ok && seq == 0 {
-			wanted[id] = t.after + i + 1
+			wanted[id] = t.after + int64(i) + 1
 			left--
 		}
 	}

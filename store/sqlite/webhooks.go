@@ -144,7 +144,7 @@ func (s *Store) Enqueue(ctx context.Context, reader string, cursor store.Cursor,
 	var fault error
 	err := s.write(ctx, len(rows), func(w *writer) error {
 		fault = nil
-		seqs, err := w.eventNumbers(reader, cursor, rows)
+		seqs, err := w.eventNumbers(rows)
 		if err != nil {
 			return err
 		}
@@ -214,57 +214,44 @@ func (w *writer) blocked(endpoint int64, id message.MessageID, seq int64) (bool,
 	return more, err
 }
 
-// eventNumbers finds the rows' events in the log: as a rule all of them lie
-// between the reader's saved cursor and the new one. 0 is an unknown event.
-func (w *writer) eventNumbers(reader string, cursor store.Cursor, rows []*store.WebhookDelivery) ([]int64, error) {
+// eventNumbers gives the rows' places in the log. A row that does not tell its
+// own, or one of an epoch that is over, is looked for by its event; 0 is an
+// unknown event.
+func (w *writer) eventNumbers(rows []*store.WebhookDelivery) ([]int64, error) {
 	seqs := make([]int64, len(rows))
-	if len(rows) == 0 {
+	wanted := make(map[message.EventID]int64)
+	for i, r := range rows {
+		if p, ok := parsePlace(r.Place); ok && p.epoch == w.epoch {
+			seqs[i] = p.seq
+		} else {
+			wanted[r.Event.ID] = 0
+		}
+	}
+	if len(wanted) == 0 {
 		return seqs, nil
 	}
-	wanted := make(map[message.EventID]int64, len(rows))
-	for _, r := range rows {
-		wanted[r.Event.ID] = 0
-	}
-	left := len(wanted)
-	to, ok := parsePlace(cursor)
-	if ok && to.epoch == w.epoch {
-		left = w.s.tail.numbers(wanted, to.seq-2*int64(len(rows)))
-	}
-	if left > 0 {
-		saved, err := w.c.cursor(reader)
-		if err != nil {
-			return nil, err
-		}
-		from, err1 := w.s.place(w.c, saved)
-		to, err2 := w.s.place(w.c, cursor)
-		if err1 == nil && err2 == nil {
-			if left, err = w.findEvents(wanted, left, from.seq, to.seq); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if left > 0 {
-		// An event from elsewhere in the log: rare, and a long look.
-		if _, err := w.findEvents(wanted, left, 0, w.seq); err != nil {
+	if w.s.tail.numbers(wanted) > 0 {
+		if err := w.findEvents(wanted); err != nil { // rare, and a long look
 			return nil, err
 		}
 	}
 	for i, r := range rows {
-		seqs[i] = wanted[r.Event.ID]
+		if seqs[i] == 0 {
+			seqs[i] = wanted[r.Event.ID]
+		}
 	}
 	return seqs, nil
 }
 
-func (w *writer) findEvents(wanted map[message.EventID]int64, left int, after, last int64) (int, error) {
-	err := w.s.runs(w.c, 0, after, last, func(r *run) bool {
+func (w *writer) findEvents(wanted map[message.EventID]int64) error {
+	left := len(wanted)
+	return w.s.runs(w.c, 0, 0, w.seq, func(r *run) bool {
 		for i := range r.events {
-			id := r.events[i].ID
-			if seq, ok := wanted[id]; ok && seq == 0 && r.seqs[i] > after && r.seqs[i] <= last {
-				wanted[id] = r.seqs[i]
+			if seq, ok := wanted[r.events[i].ID]; ok && seq == 0 {
+				wanted[r.events[i].ID] = r.seqs[i]
 				left--
 			}
 		}
 		return left == 0
 	})
-	return left, err
 }

@@ -26,7 +26,7 @@ func (k *kit) enqueue(endpoints ...message.EndpointID) []*store.WebhookDelivery 
 	var rows []*store.WebhookDelivery
 	for _, e := range events {
 		for _, id := range endpoints {
-			rows = append(rows, &store.WebhookDelivery{ID: k.id(), Workspace: k.ws, Endpoint: id, Event: e.Event, State: store.WebhookPending, NextAt: k.now, CreatedAt: k.now})
+			rows = append(rows, &store.WebhookDelivery{ID: k.id(), Workspace: k.ws, Endpoint: id, Event: e.Event, Place: e.Cursor, State: store.WebhookPending, NextAt: k.now, CreatedAt: k.now})
 		}
 	}
 	k.ok(k.s.Enqueue(k.ctx, "webhooks", next, rows))
@@ -213,19 +213,22 @@ func webhooksTests() []test {
 			k.ok(err)
 			var rows []*store.WebhookDelivery
 			for i, v := range events {
-				r := &store.WebhookDelivery{ID: k.id(), Workspace: k.ws, Endpoint: e.ID, Event: v.Event, State: store.WebhookPending, NextAt: k.now, CreatedAt: k.now}
+				r := &store.WebhookDelivery{ID: k.id(), Workspace: k.ws, Endpoint: e.ID, Event: v.Event, Place: v.Cursor, State: store.WebhookPending, NextAt: k.now, CreatedAt: k.now}
 				if i%4 != 1 {
 					r.State, r.Tries, r.LastAt, r.Status = store.WebhookDelivered, 1, k.now.Add(time.Duration(i)*time.Millisecond), 200+i
 				}
 				rows = append(rows, r)
 			}
 			taken := &store.WebhookDelivery{
-				ID: k.id(), Workspace: k.ws, Endpoint: other.ID, Event: events[0].Event, State: store.WebhookDelivered, Tries: 1,
+				ID: k.id(), Workspace: k.ws, Endpoint: other.ID, Event: events[0].Event, Place: events[0].Cursor, State: store.WebhookDelivered, Tries: 1,
 				NextAt: k.now, CreatedAt: k.now, LastAt: k.now, Status: 204,
 			}
 			all := append([]*store.WebhookDelivery{taken}, rows...)
 			k.ok(k.s.Enqueue(k.ctx, "webhooks", next, all))
 			k.ok(k.s.Enqueue(k.ctx, "webhooks", next, all)) // again: nothing changes
+			for _, r := range all {
+				r.Place = "" // not given back
+			}
 			newest := func(list []*store.WebhookDelivery, state string) (out []*store.WebhookDelivery) {
 				for i := len(list) - 1; i >= 0; i-- {
 					if state == "" || list[i].State == state {
@@ -274,7 +277,9 @@ func webhooksTests() []test {
 
 			purged, err := k.s.Purge(k.ctx, store.Purge{Webhooks: k.now.Add(48 * time.Hour), Batch: 1000})
 			k.ok(err)
-			k.same("purged", purged, len(all))
+			if purged == 0 { // how many are told by row: a store may keep several in one
+				k.Error("nothing was purged")
+			}
 			k.same("nothing left", list("", message.DeliveryID{}, 100), []*store.WebhookDelivery(nil))
 		}},
 		{"deliveries are listed newest first and replayed", func(k *kit) {

@@ -109,7 +109,7 @@ CREATE TABLE identities (
     created_at bigint NOT NULL,
     PRIMARY KEY (workspace, idx)
 );
-CREATE INDEX identities_contact ON identities (workspace, contact);
+CREATE INDEX identities_contact ON identities (contact); -- as messages_contact
 
 CREATE TABLE windows (
     workspace bytea  NOT NULL,
@@ -155,13 +155,14 @@ CREATE TABLE messages (
     sealed      bytea,
     PRIMARY KEY (workspace, id)
 );
-CREATE INDEX messages_contact ON messages (workspace, contact, id);
-CREATE INDEX messages_created ON messages (created_at);
-CREATE INDEX messages_content ON messages (created_at) WHERE sealed IS NOT NULL;
+-- Without the workspace: an index that begins with it could be taken for look-ups
+-- by workspace and id, and is, while the planner knows nothing of the table.
+CREATE INDEX messages_contact ON messages (contact, id);
 
--- lane (the priority while it waits in a lane), sending and due say what a
--- delivery waits for; they are NULL or false once it does not, so that the
--- indexes hold only work and a change of state alone is a HOT update.
+-- lane (the priority while it waits in a lane) and due say what a delivery waits
+-- for; they are NULL once it does not, so that their indexes hold only work. The
+-- index by id is not unique: the row is written with its message, whose id is,
+-- and every change of a row would look its older versions through for nothing.
 CREATE TABLE deliveries (
     workspace bytea    NOT NULL,
     id        bytea    NOT NULL,
@@ -172,12 +173,11 @@ CREATE TABLE deliveries (
     lane      smallint,
     sending   boolean  NOT NULL,
     due       bigint,
-    track     bytea    NOT NULL,
-    PRIMARY KEY (workspace, id)
+    track     bytea    NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX deliveries_id ON deliveries (workspace, id);
 CREATE INDEX deliveries_lane ON deliveries (connector, lane, id) WHERE lane IS NOT NULL;
 CREATE INDEX deliveries_due ON deliveries (connector, due) WHERE due IS NOT NULL;
-CREATE INDEX deliveries_sending ON deliveries (connector, id) WHERE sending;
 
 CREATE TABLE idempotency (
     workspace  bytea   NOT NULL,
@@ -204,8 +204,9 @@ CREATE TABLE refs (
     at         bigint   NOT NULL,
     expires_at bigint   NOT NULL
 );
-CREATE UNIQUE INDEX refs_key ON refs (connector, key, message, step, attempt, part);
-CREATE INDEX refs_expires ON refs (expires_at);
+-- The key first: it is random, so that most comparisons end with it. There is no
+-- index by time: the table holds open receipts only, and a purge reads it through.
+CREATE UNIQUE INDEX refs_key ON refs (key, connector, message, step, attempt, part);
 
 CREATE TABLE parked (
     id         bytea   PRIMARY KEY,
@@ -261,24 +262,25 @@ CREATE TABLE epochs (
 );
 INSERT INTO epochs (id, epoch) VALUES (1, 1);
 
--- CACHE: the sequence orders the events of one transaction, which one session
--- writes; between transactions xid decides.
-CREATE SEQUENCE events_seq CACHE 200;
+-- A row is a pack of events of one workspace, in the order of the log: event i
+-- has the number seq + i, the last one seq + 65535. An event with a sealed half
+-- stands alone, with its contact, so that erasing finds it. at is the time of
+-- the latest. CACHE: the sequence orders the packs of one transaction, which one
+-- session writes; between transactions xid decides.
+CREATE SEQUENCE events_seq INCREMENT 65536 MINVALUE 65536 CACHE 200;
 CREATE TABLE events (
     epoch     bigint  NOT NULL,
     xid       xid8    NOT NULL DEFAULT pg_current_xact_id(),
     seq       bigint  NOT NULL DEFAULT nextval('events_seq'),
-    id        bytea   NOT NULL,
-    workspace bytea   NOT NULL,
-    type      text    NOT NULL,
-    message   bytea   NOT NULL,
-    contact   bytea   NOT NULL,
-    version   integer NOT NULL,
     at        bigint  NOT NULL,
-    data      bytea,
+    n         integer NOT NULL,
+    workspace bytea   NOT NULL,
+    contact   bytea,
+    data      bytea   NOT NULL,
     sealed    bytea,
     PRIMARY KEY (epoch, xid, seq)
-);
+) WITH (toast_tuple_target = 4080);
+ALTER TABLE events ALTER data SET STORAGE EXTERNAL, ALTER sealed SET STORAGE EXTERNAL;
 ALTER SEQUENCE events_seq OWNED BY events.seq;
 CREATE INDEX events_workspace ON events (workspace, epoch, xid, seq);
 CREATE INDEX events_contact ON events (workspace, contact) WHERE sealed IS NOT NULL;
@@ -303,38 +305,48 @@ CREATE TABLE endpoints (
     PRIMARY KEY (workspace, id)
 );
 
--- seq is the order of the log. head: no earlier delivery of the same message is
--- pending, so only heads stand in the index that claims look at. A lease is an
--- owner and a next_at in the future.
+-- Deliveries that are pending or dead; epoch, xid and seq are the place of the
+-- event in the log. One goes only when no earlier one of the same message (NULL =
+-- of none) is pending. A lease is an owner and until; no index holds them, so that
+-- to lease a row is a HOT update.
 CREATE TABLE webhooks (
-    id           bytea    PRIMARY KEY,
-    seq          bigint   NOT NULL GENERATED ALWAYS AS IDENTITY,
-    workspace    bytea    NOT NULL,
-    endpoint     bytea    NOT NULL,
-    state        text     NOT NULL,
-    head         boolean  NOT NULL,
-    tries        integer  NOT NULL,
-    next_at      bigint   NOT NULL,
-    owner        text     NOT NULL DEFAULT '',
-    created_at   bigint   NOT NULL,
-    last_at      bigint   NOT NULL,
-    status       integer  NOT NULL,
-    error        text     NOT NULL,
-    event        bytea    NOT NULL,
-    type         text     NOT NULL,
-    message      bytea    NOT NULL,
-    contact      bytea    NOT NULL,
-    version      integer  NOT NULL,
-    event_at     bigint   NOT NULL,
-    data         bytea,
-    sealed       bytea
-) WITH (fillfactor = 80);
-CREATE UNIQUE INDEX webhooks_event ON webhooks (endpoint, event);
-CREATE INDEX webhooks_due ON webhooks (endpoint, next_at, seq) WHERE state = 'pending' AND head;
-CREATE INDEX webhooks_pending ON webhooks (endpoint, message, seq) WHERE state = 'pending';
-CREATE INDEX webhooks_list ON webhooks (workspace, endpoint, id);
-CREATE INDEX webhooks_settled ON webhooks (created_at) WHERE state <> 'pending';
-CREATE INDEX webhooks_contact ON webhooks (workspace, contact) WHERE sealed IS NOT NULL;
+    endpoint   bytea   NOT NULL,
+    id         bytea   NOT NULL,
+    workspace  bytea   NOT NULL,
+    message    bytea,
+    epoch      bigint  NOT NULL,
+    xid        xid8    NOT NULL,
+    seq        bigint  NOT NULL,
+    next_at    bigint  NOT NULL,
+    until      bigint  NOT NULL DEFAULT 0,
+    event_at   bigint  NOT NULL,
+    created_at bigint  NOT NULL,
+    last_at    bigint  NOT NULL,
+    tries      integer NOT NULL,
+    status     integer NOT NULL,
+    dead       boolean NOT NULL,
+    owner      text    NOT NULL DEFAULT '',
+    error      text    NOT NULL,
+    PRIMARY KEY (endpoint, id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX webhooks_due ON webhooks (endpoint, next_at, epoch, xid, seq) WHERE NOT dead;
+CREATE INDEX webhooks_pending ON webhooks (endpoint, message, epoch, xid, seq) WHERE NOT dead AND message IS NOT NULL;
+CREATE INDEX webhooks_age ON webhooks (workspace, created_at) WHERE dead;
+
+-- Deliveries that arrived, many to a row; first and last are the least and the
+-- greatest of their ids, at the latest of their times.
+CREATE TABLE webhook_packs (
+    workspace bytea   NOT NULL,
+    endpoint  bytea   NOT NULL,
+    last      bytea   NOT NULL,
+    first     bytea   NOT NULL,
+    at        bigint  NOT NULL,
+    n         integer NOT NULL,
+    data      bytea   NOT NULL,
+    PRIMARY KEY (workspace, endpoint, last)
+) WITH (toast_tuple_target = 4080);
+ALTER TABLE webhook_packs ALTER data SET STORAGE EXTERNAL;
+CREATE INDEX webhook_packs_age ON webhook_packs (workspace, at);
 
 CREATE TABLE charges (
     workspace bytea    NOT NULL,

@@ -190,12 +190,15 @@ CREATE TABLE deliveries (
     connector INTEGER NOT NULL, -- clear: of names
     priority  INTEGER NOT NULL, -- clear
     ready     INTEGER NOT NULL, -- clear
+    sending   INTEGER NOT NULL, -- clear: an attempt of the current step has no answer
     due_at    INTEGER NOT NULL, -- clear
     track     BLOB NOT NULL,    -- clear: message.Delivery; provider ids in it are sealed
     PRIMARY KEY (workspace, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_ready ON deliveries (connector, priority, id) WHERE ready = 1;
-CREATE INDEX deliveries_sending ON deliveries (connector, id) WHERE state = 3;
+-- What an owner of a connector that died left half done is found by the step
+-- being worked on: the message may be sent by an earlier step already.
+CREATE INDEX deliveries_sending ON deliveries (connector, id) WHERE sending = 1;
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at > 0;
 
 -- Keys are random: every new one changes a page somewhere. Their rows are small,

@@ -1,8 +1,0 @@
--- Each workspace is purged by its own times, so its rows must be found without
--- passing those of others.
-CREATE INDEX messages_age ON messages (workspace, created_at);
-CREATE INDEX messages_open ON messages (workspace, created_at) WHERE sealed IS NOT NULL;
-CREATE INDEX webhooks_age ON webhooks (workspace, created_at) WHERE state <> 'pending';
-DROP INDEX messages_created;
-DROP INDEX messages_content;
-DROP INDEX webhooks_settled;
