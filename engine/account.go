@@ -70,6 +70,8 @@ type owner struct {
 	failed   map[message.ConnectorID][]byte // configurations that would not open
 	wake     chan struct{}
 	began    time.Time
+	ran      atomic.Bool   // run was started
+	ended    chan struct{} // closed when run returned
 
 	asked  chan struct{} // capacity 1: somebody looks for an account that is not here
 	looked chan struct{} // closed after the next look for it; guarded by mu
@@ -82,6 +84,7 @@ func (o *owner) init(e *Engine) {
 	o.failed = make(map[message.ConnectorID][]byte)
 	o.wake = make(chan struct{}, 1)
 	o.asked, o.looked = make(chan struct{}, 1), make(chan struct{})
+	o.ended = make(chan struct{})
 }
 
 func (o *owner) start(ctx context.Context) error {
@@ -91,6 +94,7 @@ func (o *owner) start(ctx context.Context) error {
 
 // run renews leases three times in their life and follows the configuration.
 func (o *owner) run() {
+	defer close(o.ended)
 	every := time.NewTicker(o.e.o.LeaseFor / 3)
 	defer every.Stop()
 	rest := time.NewTimer(0)

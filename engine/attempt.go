@@ -16,6 +16,7 @@ func (l *lane) begin(j *job) {
 		ws: j.ws, id: j.id, rec: j.rec,
 		act:  func(t *turn) { l.attempt(t, j) },
 		gone: func() { l.release(j, false) },
+		job:  j,
 	})
 }
 
@@ -102,6 +103,7 @@ func (l *lane) attempt(t *turn, j *job) {
 	out.Echo = message.Echo{Message: d.ID, Step: w.Step, Attempt: w.Attempt}.String()
 	t.fence = &store.Fence{Connector: l.acc.id, Token: l.token}
 	t.guard = &store.Guard{Contact: person.Version, Config: cfg.Version}
+	t.trying = j
 	t.failed = append(t.failed, func(store.Verdict) { l.release(j, false) })
 	t.after(func() { l.e.send(l, j, out, linked, w, person) })
 }

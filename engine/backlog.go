@@ -35,19 +35,55 @@ type backlog struct {
 	all      bool                      // of any sender, else of those in behind
 	behind   map[message.SenderID]bool // whose later messages were left in the store
 	fetching bool
-	during   []*job // pushed while fetching: they come after what is fetched
-	hinted   bool   // another node accepted something
+	during   []*job            // pushed while fetching: they come after what is fetched
+	missed   message.MessageID // the least that was left in the store while fetching
+	hinted   bool              // another node accepted something
 }
 
 // unread says that the store may hold anything.
 func (q *backlog) unread() { q.spilled, q.all = true, true }
 
-// leave leaves a sender's message in the store.
-func (q *backlog) leave(s message.SenderID) {
+// leave leaves a message in the store. One that comes back after the reading
+// has passed its place, such as a retry, brings the reading back before it.
+func (q *backlog) leave(j *job) {
 	if q.behind == nil {
 		q.behind = make(map[message.SenderID]bool)
 	}
-	q.spilled, q.behind[s] = true, true
+	q.spilled, q.behind[j.sender] = true, true
+	if bytes.Compare(j.id[:], q.fetched[:]) <= 0 {
+		q.fetched = before(j.id)
+	}
+}
+
+// miss leaves a message in the store while it is being read: the next reading
+// begins before it.
+func (q *backlog) miss(j *job) {
+	if q.missed.IsZero() || bytes.Compare(j.id[:], q.missed[:]) < 0 {
+		q.missed = j.id
+	}
+	q.unread()
+}
+
+// reached ends a reading: what was missed meanwhile is before the next.
+func (q *backlog) reached() {
+	if q.missed.IsZero() {
+		return
+	}
+	if bytes.Compare(q.missed[:], q.fetched[:]) <= 0 {
+		q.fetched = before(q.missed)
+	}
+	q.missed = message.MessageID{}
+	q.unread()
+}
+
+// before gives the greatest id below another.
+func before(id message.MessageID) message.MessageID {
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i]--; id[i] != 255 {
+			break
+		}
+	}
+	return id
 }
 
 // waits reports whether older messages of a job's sender may be unread.
@@ -83,11 +119,10 @@ func (l *lane) enqueue(j *job) {
 	case q.fetching && !full:
 		q.during = append(q.during, j)
 	case q.fetching:
-		q.hinted = true // it is left in the store and looked for again
-		q.unread()
+		q.miss(j)
 	case q.waits(j): // it comes with them, in order
 	case full && q.turns.Of(j.sender) >= senderShare:
-		q.leave(j.sender)
+		q.leave(j)
 	default:
 		l.add(j)
 	}
@@ -192,6 +227,7 @@ func (l *lane) fetch(q *backlog, after store.Place, limit int) {
 		q.all = q.spilled // a hint came in between
 	}
 	q.fetching = false
+	q.reached()
 	during := q.during
 	q.during = nil
 	for _, j := range during {

@@ -172,6 +172,7 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err := e.owner.start(ctx); err != nil {
 		return err
 	}
+	e.owner.ran.Store(true)
 	e.work(e.owner.run)
 	e.work(e.sched.run)
 	e.work(e.sweep)
@@ -190,6 +191,13 @@ func (e *Engine) Stop(ctx context.Context) error {
 	if !e.started.Load() {
 		e.cancel()
 		return nil
+	}
+	if e.owner.ran.Load() {
+		// Else it might take an account after its lane was to be stopped.
+		select {
+		case <-e.owner.ended:
+		case <-ctx.Done():
+		}
 	}
 	e.owner.stopLanes()
 	waited := make(chan struct{})

@@ -59,6 +59,7 @@ type input struct {
 	// told us must tell again. Nil: gone is called.
 	fail  func(error)
 	tries int
+	job   *job // it is the attempt of a lane
 }
 
 // lost ends an input without its delivery; unread says that it may well exist.
@@ -87,6 +88,7 @@ type turn struct {
 	close  []store.RefName
 	done   []func()              // after the commit
 	failed []func(store.Verdict) // instead, when guard or fence failed
+	trying *job                  // whose attempt is recorded
 	inputs []input               // to be acted on again after a conflict
 }
 
@@ -342,10 +344,12 @@ func (s *shard) applied(t *turn, a store.Applied) {
 	case store.Conflict:
 		s.again(t)
 	case store.Fenced:
-		delete(s.cache, t.r.d.ID)
+		// The attempt is another node's to make. What else was told stays true.
 		for _, f := range t.failed {
 			f(a.Verdict)
 		}
+		t.inputs = slices.DeleteFunc(t.inputs, func(in input) bool { return in.job != nil && in.job == t.trying })
+		s.again(t)
 	default:
 		delete(s.cache, t.r.d.ID)
 		for _, in := range t.inputs {

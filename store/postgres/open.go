@@ -30,8 +30,9 @@ type Store struct {
 	close  sync.Once
 	wg     sync.WaitGroup
 	writer *pgx.ConnConfig
-	opened atomic.Bool // the schema is known to be ours
-	blind  atomic.Bool // the server does not tell who it is
+	opened atomic.Bool  // the schema is known to be ours
+	server atomic.Int64 // which server and timeline the last look found
+	blind  atomic.Bool  // the server does not tell who it is
 
 	trouble atomic.Pointer[trouble] // the last
 }

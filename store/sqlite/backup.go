@@ -95,18 +95,24 @@ func Restore(ctx context.Context, backup, path string, o Options) error {
 	if err = errors.Join(err, out.Close()); err != nil {
 		return errors.Join(fmt.Errorf("restore: %w", err), os.Remove(part))
 	}
+	// Raised before the file has its name: what is there is whole.
+	s, err := Open(ctx, part, o)
+	if err == nil {
+		_, err = s.Epoch(ctx, true)
+		err = errors.Join(err, s.Close())
+		_ = os.Remove(part + ".lock") // empty
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
 	if err := publish(part, path); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	s, err := Open(ctx, path, o)
-	if err != nil {
-		return err
-	}
-	_, err = s.Epoch(ctx, true)
-	return errors.Join(err, s.Close())
+	return nil
 }
 
-// Epoch tells the log's epoch and raises it when raise is set.
+// Epoch tells the log's epoch and raises it when raise is set: to the seconds
+// of the clock, or by one where that is more.
 func (s *Store) Epoch(ctx context.Context, raise bool) (epoch int64, err error) {
 	if !raise {
 		err = s.read(ctx, func(c *conn) error {
@@ -120,6 +126,8 @@ func (s *Store) Epoch(ctx context.Context, raise bool) (epoch int64, err error) 
 		if epoch, err = w.c.count(`SELECT max(epoch) + 1 FROM epochs`); err != nil {
 			return err
 		}
+		// A backup may be restored more than once, and no epoch may come twice.
+		epoch = max(epoch, w.s.options.Now().Unix())
 		if err := w.flush(); err != nil {
 			return err
 		}

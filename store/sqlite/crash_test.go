@@ -132,7 +132,7 @@ func TestBackup(t *testing.T) {
 		t.Errorf("books %+v", b)
 	}
 	epoch, err := r.Epoch(ctx, false)
-	if err != nil || epoch != 2 {
+	if err != nil || epoch < 2 {
 		t.Errorf("epoch %d: %v", epoch, err)
 	}
 	for range 3 {
@@ -146,7 +146,7 @@ func TestBackup(t *testing.T) {
 			t.Errorf("after cursor %s: %d events, want the 3 told anew (%v)", c, len(list), err)
 		}
 	}
-	if _, _, err := r.Read(ctx, ws, "9.1", 1); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := r.Read(ctx, ws, "9999999999.1", 1); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a cursor of the future: %v", err)
 	}
 }

@@ -21,6 +21,9 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 			return err
 		}
 		verdict = store.Done
+		if err := w.flush(); err != nil { // what this group logged of them goes too
+			return err
+		}
 		for _, sql := range []string{
 			`DELETE FROM reach WHERE (workspace, identity) IN (SELECT workspace, identity FROM identities WHERE contact = ?)`,
 			`DELETE FROM identities WHERE contact = ?`,

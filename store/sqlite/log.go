@@ -179,7 +179,7 @@ func (s *Store) place(c *conn, cursor store.Cursor) (place, error) {
 		return place{}, fmt.Errorf("%w: %w", errCursor, store.ErrNotFound)
 	}
 	if p.epoch < epoch {
-		q := c.q(`SELECT after FROM epochs WHERE epoch = ?`).int(p.epoch + 1)
+		q := c.q(`SELECT after FROM epochs WHERE epoch > ? ORDER BY epoch LIMIT 1`).int(p.epoch)
 		more, err := q.row()
 		if err != nil {
 			return place{}, err

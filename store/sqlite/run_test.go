@@ -243,3 +243,122 @@ func FuzzWebhookRun(f *testing.F) {
 		}
 	})
 }
+
+// TestRestoredTwice: a reader who saw the first restore misses nothing of the
+// second, although it begins at the same place.
+func TestRestoredTwice(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, filepath.Join(dir, "a.db"), Options{Migrate: true})
+	ws := message.WorkspaceID(newID(time.Now()))
+	say := func(s *Store, n int) {
+		t.Helper()
+		for range n {
+			if err := s.Append(t.Context(), []store.Event{{ID: message.EventID(newID(time.Now())), Workspace: ws, Type: "x", At: time.Now()}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	say(s, 3)
+	backup := filepath.Join(dir, "backup.db")
+	if err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	clock := time.Now()
+	restore := func(name string) *Store {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		clock = clock.Add(time.Minute)
+		at := clock
+		if err := Restore(t.Context(), backup, path, Options{Now: func() time.Time { return at }}); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, path, Options{})
+	}
+	one := restore("one.db")
+	say(one, 5)
+	head, err := one.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := restore("two.db")
+	say(two, 5)
+	if list, _, err := two.Read(t.Context(), ws, head, 100); err != nil || len(list) != 5 {
+		t.Errorf("%d events after the second restore, want 5; %v", len(list), err)
+	}
+}
+
+// TestEraseBesideAnEvent: an event that shares its commit with the erasure of
+// its person leaves no personal half behind.
+func TestEraseBesideAnEvent(t *testing.T) {
+	w := newBench(t, 1)
+	s, who := w.s, w.people[0]
+	hold, held := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 3)
+	go func() {
+		done <- s.write(t.Context(), 1, func(*writer) error {
+			select {
+			case held <- struct{}{}:
+				<-hold
+			default: // run again
+			}
+			return nil
+		})
+	}()
+	<-held
+	e := store.Event{ID: message.EventID(newID(time.Now())), Workspace: w.ws, Type: "x", At: time.Now(), Contact: who, Sealed: []byte("sealed")}
+	waits := func(n int64) {
+		for tick := time.NewTicker(time.Millisecond); s.waiting.Load() < n; <-tick.C {
+		}
+	}
+	go func() { done <- s.Append(t.Context(), []store.Event{e}) }()
+	waits(2)
+	go func() {
+		_, err := s.Erase(t.Context(), w.ws, who, time.Now(), nil)
+		done <- err
+	}()
+	waits(3)
+	close(hold)
+	for range 3 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	var n int64
+	err := s.read(t.Context(), func(c *conn) (err error) {
+		n, err = c.count(`SELECT count(*) FROM event_halves`)
+		return err
+	})
+	if err != nil || n != 0 {
+		t.Errorf("%d personal halves are left, %v", n, err)
+	}
+}
+
+// TestDeliveryOfADeletedEndpoint: the reader of the log asked before the
+// endpoint was deleted. Nothing of it stays.
+func TestDeliveryOfADeletedEndpoint(t *testing.T) {
+	w := newBench(t, 1)
+	w.lives(t, 0, 1)
+	now := time.Now()
+	endpoint := &store.Endpoint{ID: message.EndpointID(newID(now)), Workspace: w.ws, URL: "https://example.com", Sealed: []byte("s"), CreatedAt: now}
+	if err := w.s.PutEndpoint(t.Context(), endpoint); err != nil {
+		t.Fatal(err)
+	}
+	events, next, err := w.s.Read(t.Context(), w.ws, "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.s.DeleteEndpoint(t.Context(), w.ws, endpoint.ID); err != nil {
+		t.Fatal(err)
+	}
+	row := &store.WebhookDelivery{ID: newID(now), Workspace: w.ws, Endpoint: endpoint.ID, Event: events[0].Event, Place: events[0].Cursor, State: store.WebhookPending, NextAt: now, CreatedAt: now}
+	if err := w.s.Enqueue(t.Context(), "webhooks", next, []*store.WebhookDelivery{row}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.s.Books(t.Context(), w.ws)
+	if err != nil || b.Webhooks[store.WebhookPending] != 0 {
+		t.Errorf("books %+v, %v", b, err)
+	}
+	if n, err := w.s.Purge(t.Context(), store.Purge{Events: now.Add(time.Hour), Batch: 100}); err != nil || n != len(events) {
+		t.Errorf("%d of %d events purged, %v", n, len(events), err)
+	}
+}

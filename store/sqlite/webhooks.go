@@ -50,6 +50,11 @@ func (s *Store) PutEndpoint(ctx context.Context, e *store.Endpoint) error {
 		if err != nil {
 			return err
 		}
+		if n, err := w.number(e.ID); err != nil {
+			return err
+		} else if w.gone[n] {
+			delete(w.gone, n)
+		}
 		return w.c.q(`INSERT INTO endpoints (workspace, id, url, sealed, types, batch, disabled, failing_at, created_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET url = excluded.url, sealed = excluded.sealed, types = excluded.types,
 				batch = excluded.batch, disabled = excluded.disabled, failing_at = excluded.failing_at`).
@@ -127,6 +132,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, ws message.WorkspaceID, id m
 			return err
 		}
 		delete(w.reach, w.names.find(id))
+		w.gone[w.names.find(id)] = true
 		if err := w.c.q(`DELETE FROM webhook_runs WHERE endpoint = ?`).int(w.names.find(id)).exec(); err != nil {
 			return err
 		}
@@ -154,6 +160,7 @@ func (s *Store) Enqueue(ctx context.Context, reader string, cursor store.Cursor,
 				return nil
 			}
 		}
+		seqs, rows := w.living(seqs, rows)
 		seqs, rest, err := w.enqueueRuns(seqs, rows)
 		if err != nil {
 			return err
@@ -169,6 +176,21 @@ func (s *Store) Enqueue(ctx context.Context, reader string, cursor store.Cursor,
 		return err
 	}
 	return fault
+}
+
+// living leaves out rows of endpoints that were deleted after the reader asked
+// which there are.
+func (w *writer) living(seqs []int64, rows []*store.WebhookDelivery) ([]int64, []*store.WebhookDelivery) {
+	if len(w.gone) == 0 {
+		return seqs, rows
+	}
+	liveSeqs, live := seqs[:0:0], rows[:0:0]
+	for i, r := range rows {
+		if !w.gone[w.names.find(r.Endpoint)] {
+			liveSeqs, live = append(liveSeqs, seqs[i]), append(live, r)
+		}
+	}
+	return liveSeqs, live
 }
 
 func (w *writer) enqueue(seq int64, r *store.WebhookDelivery) error {
@@ -244,7 +266,12 @@ func (w *writer) eventNumbers(rows []*store.WebhookDelivery) ([]int64, error) {
 }
 
 func (w *writer) findEvents(wanted map[message.EventID]int64) error {
-	left := len(wanted)
+	left := 0
+	for _, seq := range wanted {
+		if seq == 0 {
+			left++
+		}
+	}
 	return w.s.runs(w.c, 0, 0, w.seq, func(r *run) bool {
 		for i := range r.events {
 			if seq, ok := wanted[r.events[i].ID]; ok && seq == 0 {

@@ -42,6 +42,7 @@ type writer struct {
 	leases   map[int64]lease
 	parked   int64
 	reach    map[int64]int64 // last event that an endpoint has a delivery of, as far as it was asked for
+	gone     map[int64]bool  // endpoints deleted in this life
 	contacts map[contactKey]contact
 
 	fresh   []*store.LogEvent // logged in this transaction
@@ -315,7 +316,7 @@ func (w *writer) undo(cause error) error {
 func (w *writer) load() error {
 	w.contacts = make(map[contactKey]contact)
 	w.config = make(map[int64]int64)
-	w.reach = make(map[int64]int64)
+	w.reach, w.gone = make(map[int64]int64), make(map[int64]bool)
 	s := w.c.q(`SELECT workspace, version FROM settings`)
 	for {
 		more, err := s.row()
