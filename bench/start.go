@@ -197,7 +197,13 @@ func (r *run) startServer(ctx context.Context, i int) error {
 	for {
 		if key, ok := p.out.after("PARLEY_API_KEY="); ok {
 			r.key = key
-			return os.WriteFile(path, []byte(key), 0o600)
+			if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
+				return err
+			}
+			// A first key is shown before it is stored.
+			return r.until(ctx, "the first key is not in force", func(ctx context.Context) error {
+				return r.call(ctx, "GET", s.base+"/v1/me", nil, nil)
+			})
 		}
 		if raw, err := os.ReadFile(path); err == nil {
 			r.key = string(raw)

@@ -158,6 +158,13 @@ func (n *Node) FirstKey() string {
 		m = keyLine.FindStringSubmatch(n.Output())
 		return m != nil
 	})
+	was := n.API.Key
+	n.API.Key = m[1]
+	Eventually(t, "the key is in force", 20*time.Second, func() bool { // it is shown before it is stored
+		status, err := n.API.Call(context.Background(), "GET", "/v1/me", nil, nil)
+		return err == nil && status == 200
+	})
+	n.API.Key = was
 	n.Terminate(t, 30*time.Second)
 	return m[1]
 }
