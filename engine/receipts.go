@@ -299,7 +299,10 @@ func (e *Engine) unpark(p *store.Parked) {
 		e.log.Warn("parked receipt not readable", "connector", p.Connector, "error", err)
 		return
 	}
-	done := func(error) {
+	done := func(err error) {
+		if err != nil {
+			return // it stays parked: rematch finds it
+		}
 		if err := e.store.Unpark(e.ctx, p.Workspace, []message.EventID{p.ID}); err != nil && e.ctx.Err() == nil {
 			e.log.Warn("parked receipt not cleared", "error", err)
 		}
@@ -344,7 +347,10 @@ func (m *matcher) rematch() {
 			e.log.Warn("parked receipt not readable", "connector", f.Parked.Connector, "error", err)
 			continue
 		}
-		e.settleRef(a, f.Match.Ref, r, f.Match.Inferred, func(error) {
+		e.settleRef(a, f.Match.Ref, r, f.Match.Inferred, func(err error) {
+			if err != nil {
+				return // it stays parked: the next rematch finds it
+			}
 			if err := e.store.Unpark(e.ctx, f.Parked.Workspace, []message.EventID{f.Parked.ID}); err != nil && e.ctx.Err() == nil {
 				e.log.Warn("parked receipt not cleared", "error", err)
 			}

@@ -62,6 +62,17 @@ type input struct {
 	job   *job // it is the attempt of a lane
 }
 
+// turnAway refuses the inputs that can be told again and gives the others: while
+// the store takes nothing, whoever told us keeps it (law 1).
+func turnAway(ins []input) []input {
+	return slices.DeleteFunc(ins, func(in input) bool {
+		if in.fail != nil {
+			in.fail(store.ErrUnavailable)
+		}
+		return in.fail != nil
+	})
+}
+
 // lost ends an input without its delivery; unread says that it may well exist.
 func (in *input) lost(unread bool) {
 	switch {
@@ -150,7 +161,7 @@ func (s *shard) drain() {
 }
 
 func (s *shard) work(ins []input) {
-	s.load(ins)
+	ins = s.load(ins)
 	turns := make([]*turn, 0, len(ins))
 	byID := make(map[message.MessageID]*turn, len(ins))
 	now := s.e.now()
@@ -173,8 +184,9 @@ func (s *shard) work(ins []input) {
 	s.evict()
 }
 
-// load brings the deliveries that are not in memory.
-func (s *shard) load(ins []input) {
+// load brings the deliveries that are not in memory. It gives the inputs that
+// are to be acted on.
+func (s *shard) load(ins []input) []input {
 	var missing map[message.WorkspaceID][]message.MessageID
 	for _, in := range ins {
 		if r, ok := s.cache[in.id]; ok {
@@ -193,9 +205,9 @@ func (s *shard) load(ins []input) {
 		missing[in.ws] = append(missing[in.ws], in.id)
 	}
 	for ws, ids := range missing {
-		records, err := s.retry(func() ([]*store.Record, error) { return s.e.store.Load(s.e.ctx, ws, ids) })
+		records, err := s.retry(func() ([]*store.Record, error) { return s.e.store.Load(s.e.ctx, ws, ids) }, func() { ins = turnAway(ins) })
 		if err != nil {
-			return // stopping: the inputs find nothing and their work stays stored
+			return ins // stopping: the inputs find nothing and their work stays stored
 		}
 		for _, r := range records {
 			if r != nil {
@@ -203,10 +215,29 @@ func (s *shard) load(ins []input) {
 			}
 		}
 	}
+	return ins
 }
 
-// retry reads until it works or the engine ends.
-func (s *shard) retry(read func() ([]*store.Record, error)) ([]*store.Record, error) {
+// shed refuses what waits in the queue and can be told again.
+func (s *shard) shed() {
+	s.mu.Lock()
+	kept, away := s.queue[:0], []input(nil)
+	for _, in := range s.queue {
+		if in.fail == nil {
+			kept = append(kept, in)
+		} else {
+			away = append(away, in)
+		}
+	}
+	clear(s.queue[len(kept):])
+	s.queue = kept
+	s.mu.Unlock()
+	turnAway(away)
+}
+
+// retry reads until it works or the engine ends. failed is called each time it
+// does not.
+func (s *shard) retry(read func() ([]*store.Record, error), failed func()) ([]*store.Record, error) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		out, err := read()
 		if err == nil {
@@ -216,6 +247,8 @@ func (s *shard) retry(read func() ([]*store.Record, error)) ([]*store.Record, er
 			return nil, err
 		}
 		s.e.log.Warn("store not readable", "error", err)
+		failed()
+		s.shed()
 		if !s.e.pause(wait) {
 			return nil, err
 		}
@@ -287,33 +320,34 @@ func (s *shard) store(turns []*turn) {
 	if len(changes) == 0 {
 		return
 	}
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		results, err := s.e.store.Apply(s.e.ctx, changes)
-		if err == nil {
-			s.unsure = 0
-			for i, t := range written {
-				s.applied(t, results[i])
-			}
-			return
+	results, err := s.e.store.Apply(s.e.ctx, changes)
+	if err == nil {
+		s.unsure = 0
+		for i, t := range written {
+			s.applied(t, results[i])
 		}
-		if errors.Is(err, store.ErrUncertain) || s.e.ctx.Err() != nil {
-			// Think again from what is stored: every act is harmless when its
-			// work turns out to be done already. A disk or a network may leave us
-			// unsure for long: no input is given up for it while we live.
-			cost := 0
-			if s.unsure > 0 && !s.e.pause(s.unsure) || s.e.ctx.Err() != nil {
-				cost = 1
-			}
-			s.unsure = min(max(2*s.unsure, 10*time.Millisecond), 100*time.Millisecond)
-			for _, t := range written {
-				s.repeat(t, cost)
-			}
-			return
-		}
+		return
+	}
+	most := 100 * time.Millisecond
+	if !errors.Is(err, store.ErrUncertain) && s.e.ctx.Err() == nil {
+		most = time.Second
 		s.e.log.Warn("store not writable", "error", err)
-		if !s.e.pause(wait) {
-			return
-		}
+	}
+	// What can be told again is refused. The rest is thought over from what is
+	// stored: every act is harmless when its work turns out to be done already. A
+	// disk or a network may fail us for long: no input is given up for it while
+	// we live.
+	for _, t := range written {
+		t.inputs = turnAway(t.inputs)
+	}
+	s.shed()
+	cost := 0
+	if s.unsure > 0 && !s.e.pause(s.unsure) || s.e.ctx.Err() != nil {
+		cost = 1
+	}
+	s.unsure = min(max(2*s.unsure, 10*time.Millisecond), most)
+	for _, t := range written {
+		s.repeat(t, cost)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/parley-messaging/parley/engine"
 	"github.com/parley-messaging/parley/message"
@@ -70,5 +71,38 @@ func TestAnswersOutliveABadDisk(t *testing.T) {
 	w.until(a.ID, "sent", func(d *message.Delivery) bool { return d.State == message.Sent })
 	if shaky.left.Load() > 0 {
 		t.Fatal("the disk was good")
+	}
+}
+
+// A closedStore takes no change that says delivered until it is opened.
+type closedStore struct {
+	store.Store
+	err  error
+	open atomic.Bool
+}
+
+func (s *closedStore) Apply(ctx context.Context, changes []*store.Change) ([]store.Applied, error) {
+	for _, c := range changes {
+		if c.Delivery.State >= message.Delivered && !s.open.Load() {
+			return nil, s.err
+		}
+	}
+	return s.Store.Apply(ctx, changes)
+}
+
+// TestReceiptsAreRefusedWhileNothingCanBeStored (law 1): the SMSC hears soon
+// that its receipt was not kept, says it again, and it is joined when the store
+// is well.
+func TestReceiptsAreRefusedWhileNothingCanBeStored(t *testing.T) {
+	for _, err := range []error{store.ErrUncertain, store.ErrUnavailable} {
+		t.Run(err.Error(), func(t *testing.T) {
+			closed := &closedStore{err: err}
+			w := newWorldOn(t, func(s store.Store) engine.Store { closed.Store = s; return closed })
+			a := w.send(smsTo("+33612345721", message.Utility))
+			w.eventually("the SMSC is refused", func() bool { return w.sandbox.SMSC.Stats().Retries > 0 })
+			closed.open.Store(true)
+			w.eventually("the receipt comes again", func() bool { w.sandbox.Advance(time.Minute); return w.sandbox.SMSC.Stats().Reports > 0 })
+			w.until(a.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+		})
 	}
 }
