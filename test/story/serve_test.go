@@ -1,6 +1,7 @@
 package story
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -66,8 +67,16 @@ func TestServe(t *testing.T) {
 	}
 	p.ok("backup", "copy.db")
 	p.ok("restore", "copy.db", "--database-url", "sqlite:other/parley.db", "--master-key-file", "data/master.key")
-	if out := p.ok("migrate", "--raise-epoch", "--database-url", "sqlite:other/parley.db"); !strings.Contains(out, "epoch ") {
-		t.Errorf("migrate --raise-epoch says:\n%s", out)
+	epochs := make([]int, 2)
+	for i := range epochs {
+		out := p.ok("migrate", "--raise-epoch", "--database-url", "sqlite:other/parley.db")
+		_, number, _ := strings.Cut(out, "epoch ")
+		if _, err := fmt.Sscan(number, &epochs[i]); err != nil {
+			t.Fatalf("migrate --raise-epoch says:\n%s", out)
+		}
+	}
+	if epochs[0] < 3 || epochs[1] <= epochs[0] { // the restore began the second
+		t.Errorf("the epoch was raised to %v", epochs)
 	}
 	if out, _, code := p.run("doctor", "--offline", "--json"); code != 0 || !strings.Contains(out, `"durability"`) {
 		t.Errorf("doctor says:\n%s", out)
