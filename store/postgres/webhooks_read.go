@@ -77,7 +77,22 @@ func (s *Store) Claim(ctx context.Context, endpoint message.EndpointID, owner st
 		if err != nil {
 			return err
 		}
-		list, err = withEvents(ctx, tx, rows)
+		if list, err = withEvents(ctx, tx, rows); err != nil || len(list) == len(rows) {
+			return err
+		}
+		// Purges leave what is pending its event: a failover lost it. There is
+		// nothing to tell, and the row would hold up its message for ever.
+		told := make(map[message.DeliveryID]bool, len(list))
+		for _, w := range list {
+			told[w.ID] = true
+		}
+		var ghosts []message.DeliveryID
+		for _, w := range rows {
+			if !told[w.ID] {
+				ghosts = append(ghosts, w.ID)
+			}
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM webhooks WHERE endpoint = $1 AND id = ANY($2)`, endpoint[:], ids(ghosts))
 		return err
 	})
 	if err != nil {

@@ -39,11 +39,15 @@ func (s *Store) Enqueue(ctx context.Context, reader string, c store.Cursor, rows
 		if err != nil {
 			return err
 		}
+		alive, err := heldEndpoints(ctx, tx, rows)
+		if err != nil {
+			return err
+		}
 		var packs packs
 		var waiting waitingRows
 		for i, r := range rows {
 			switch {
-			case !saved.before(places[i]):
+			case !saved.before(places[i]), !alive[r.Endpoint]:
 			case r.State == store.WebhookDelivered:
 				packs.add(r.Workspace, r.Endpoint, &told{
 					id: r.ID, at: places[i], eventAt: micros(r.Event.At), tries: r.Tries, status: r.Status,
@@ -75,6 +79,29 @@ func heldCursor(ctx context.Context, tx pgx.Tx, reader string) (p place, err err
 	}
 	p.xid, err = strconv.ParseUint(xid, 10, 64)
 	return p, err
+}
+
+// heldEndpoints gives those of the rows' endpoints that still are, and holds them:
+// a deletion waits, and takes what is written here with it.
+func heldEndpoints(ctx context.Context, tx pgx.Tx, rows []*store.WebhookDelivery) (map[message.EndpointID]bool, error) {
+	alive := make(map[message.EndpointID]bool)
+	var list [][]byte
+	for _, r := range rows {
+		if _, seen := alive[r.Endpoint]; !seen {
+			alive[r.Endpoint] = false
+			list = append(list, r.Endpoint[:])
+		}
+	}
+	if len(list) == 0 {
+		return alive, nil
+	}
+	err := find(ctx, tx, func(r pgx.Rows) error {
+		var id message.EndpointID
+		err := r.Scan((*id16)(&id))
+		alive[id] = true
+		return err
+	}, `SELECT id FROM endpoints WHERE id = ANY($1) ORDER BY id FOR KEY SHARE`, list)
+	return alive, err
 }
 
 // packs are deliveries that arrived, gathered by endpoint.

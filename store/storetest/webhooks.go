@@ -282,6 +282,15 @@ func webhooksTests() []test {
 			}
 			k.same("nothing left", list("", message.DeliveryID{}, 100), []*store.WebhookDelivery(nil))
 		}},
+		{"nothing is kept for an endpoint that was deleted while its deliveries were made", func(k *kit) {
+			e, other := k.endpoint(), k.endpoint()
+			k.story(2)
+			k.ok(k.s.DeleteEndpoint(k.ctx, k.ws, e.ID))
+			k.enqueue(e.ID, other.ID)
+			books, err := k.s.Books(k.ctx, k.ws)
+			k.ok(err)
+			k.same("books", books.Webhooks, map[string]int64{store.WebhookPending: 2})
+		}},
 		{"deliveries are listed newest first and replayed", func(k *kit) {
 			e := k.endpoint()
 			for range 3 {
