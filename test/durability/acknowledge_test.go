@@ -1,6 +1,7 @@
 package durability
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -87,6 +88,69 @@ func binds(calls []*call) map[string]bool {
 	return sockets
 }
 
+// An exchange is what was read on a socket until something was written on it,
+// and the first of what was written.
+type exchange struct {
+	request, answer string
+	asked, answered *call // the last read, the first write
+}
+
+// exchanges reads the HTTP that passed each socket. A request may come in
+// several reads: net/http waits for the next one with a read of a single octet,
+// which is there in time when a client is quick after an answer.
+func exchanges(calls []*call) []exchange {
+	// A read counts when it ended (it may have waited), a write when it began.
+	when := func(c *call) float64 {
+		if c.name == "read" {
+			return c.ended
+		}
+		return c.began
+	}
+	calls = slices.DeleteFunc(slices.Clone(calls), func(c *call) bool {
+		return c.failed || c.ended == 0 || c.name != "read" && c.name != "write"
+	})
+	slices.SortStableFunc(calls, func(a, b *call) int { return cmp.Compare(when(a), when(b)) })
+	open := map[string]*exchange{}
+	var list []exchange
+	for _, c := range calls {
+		file, b := c.data()
+		switch ex := open[file]; {
+		case c.name == "read" && ex == nil:
+			open[file] = &exchange{request: string(b), asked: c}
+		case c.name == "read":
+			ex.request, ex.asked = ex.request+string(b), c
+		case ex != nil:
+			ex.answer, ex.answered = string(b), c
+			list = append(list, *ex)
+			delete(open, file)
+		}
+	}
+	return list
+}
+
+// TestExchanges: requests in one read and in two, on two sockets, a read that
+// waits while the answer before leaves.
+func TestExchanges(t *testing.T) {
+	list := exchanges([]*call{
+		{began: 1, ended: 1.1, name: "read", args: `8<socket:[1]>, "POST /a", 4096`},
+		{began: 1, ended: 1.2, name: "read", args: `9<socket:[2]>, "POST /b", 4096`},
+		{began: 1.3, ended: 2.2, name: "read", args: `9<socket:[2]>, "P", 1`},
+		{began: 2, ended: 2.1, name: "write", args: `8<socket:[1]>, "200 a", 5`},
+		{began: 2, ended: 2.1, name: "write", args: `9<socket:[2]>, "200 b", 5`},
+		{began: 3, ended: 3.1, name: "read", args: `9<socket:[2]>, "OST /c", 4096`},
+		{began: 4, ended: 4.1, name: "write", args: `9<socket:[2]>, "200 c", 5`},
+		{began: 5, ended: 5.1, name: "write", args: `9<socket:[2]>, "more of c", 9`},
+		{began: 5, ended: 5.1, name: "read", args: `8<socket:[1]>, "POST /never answered", 4096`},
+	})
+	var got []string
+	for _, ex := range list {
+		got = append(got, ex.request+" "+ex.answer)
+	}
+	if want := []string{"POST /a 200 a", "POST /b 200 b", "POST /c 200 c"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestProvidersHearAfterTheFlush: what providers bring by callback (messages,
 // receipts) and over SMPP (the same) is flushed before they hear that we have
 // it: 200, and deliver_sm_resp with status 0.
@@ -131,26 +195,12 @@ func TestProvidersHearAfterTheFlush(t *testing.T) {
 
 	calls := read(t, trace)
 	callbacks := 0
-	for i, c := range calls {
-		file, b := c.data()
-		if c.name != "read" || c.failed || !strings.HasPrefix(string(b), "POST /callbacks/") {
-			continue
-		}
-		// A connection carries one request at a time: what is written on it next
-		// is the answer.
-		k := slices.IndexFunc(calls[i:], func(a *call) bool {
-			to, _ := a.data()
-			return a.name == "write" && to == file
-		})
-		if k < 0 {
-			continue // the stop came first: nobody was answered
-		}
-		answer := calls[i+k]
-		if _, b := answer.data(); !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
+	for _, ex := range exchanges(calls) {
+		if !strings.HasPrefix(ex.request, "POST /callbacks/") || !strings.HasPrefix(ex.answer, "HTTP/1.1 200 ") {
 			continue
 		}
 		callbacks++
-		if why := flushed(calls, sqliteLog, c, answer); why != nil {
+		if why := flushed(calls, sqliteLog, ex.asked, ex.answered); why != nil {
 			t.Errorf("a callback: %v", why)
 		}
 	}
