@@ -132,11 +132,29 @@ func (b *Book) resolveAll(ctx context.Context, ws message.WorkspaceID, as []mess
 	if err != nil {
 		return nil, nil, err
 	}
-	out := make([]*Person, len(as))
+	indexes := make([][16]byte, len(as))
+	for i, a := range as {
+		indexes[i] = index(h.keys, a)
+	}
+	return b.behind(ctx, h, ws, indexes)
+}
+
+// Behind gives the people behind blind indexes, nil where there is none: those
+// not in memory with one reading.
+func (b *Book) Behind(ctx context.Context, ws message.WorkspaceID, indexes [][16]byte) ([]*Person, error) {
+	h, err := b.home(ctx, ws)
+	if err != nil {
+		return nil, err
+	}
+	people, _, err := b.behind(ctx, h, ws, indexes)
+	return people, err
+}
+
+func (b *Book) behind(ctx context.Context, h *home, ws message.WorkspaceID, indexes [][16]byte) ([]*Person, map[[16]byte][]store.Suppression, error) {
+	out := make([]*Person, len(indexes))
 	var missing [][16]byte
 	var places []int
-	for i, a := range as {
-		at := index(h.keys, a)
+	for i, at := range indexes {
 		if out[i] = b.cache.find(ws, at); out[i] == nil {
 			missing = append(missing, at)
 			places = append(places, i)

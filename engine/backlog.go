@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/pace"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -201,11 +202,13 @@ func earlier(id message.MessageID, start bool) message.MessageID {
 
 func (l *lane) fetch(q *backlog, after store.Place, limit int) {
 	records, err := l.e.store.Ready(l.e.ctx, l.acc.id, after, limit)
+	people := l.people(records)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	more := len(records) == limit
-	for _, r := range records {
+	for i, r := range records {
 		j := newJob(newRecord(r))
+		j.rec.person = people[i]
 		if l.queue(j) != q {
 			more = false // Ready runs on into the next priority: its own fetch will come
 			break
@@ -233,4 +236,25 @@ func (l *lane) fetch(q *backlog, after store.Place, limit int) {
 	for _, j := range during {
 		l.enqueue(j)
 	}
+}
+
+// people reads who records go to, all at once; nil where it is to be found out
+// for each of them.
+func (l *lane) people(records []*store.Record) []*contact.Person {
+	out := make([]*contact.Person, len(records))
+	indexes := make([][16]byte, len(records))
+	for i, r := range records {
+		indexes[i] = r.Identity
+	}
+	found, err := l.e.o.People.Behind(l.e.ctx, l.acc.ws, indexes)
+	if err != nil {
+		return out
+	}
+	for i, p := range found {
+		// An identity may have moved to another contact since.
+		if p != nil && p.ID == records[i].Delivery.Contact {
+			out[i] = p
+		}
+	}
+	return out
 }
