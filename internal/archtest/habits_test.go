@@ -141,7 +141,6 @@ func TestFileSizes(t *testing.T) {
 	const soft, hard = 400, 600
 	may := exceptions{
 		"api/sdk_test.go":                "the SDK is exercised call by call against one server",
-		"engine/shard.go":                "the only code that changes deliveries",
 		"api/internal/strict/scan.go":    "one scanner with its states",
 		"channel/whatsapp/suite_test.go": "one harness for the channel suite and its twin",
 		"vault/keys_test.go":             "one key hierarchy, tested as a whole",
