@@ -19,7 +19,8 @@ const (
 )
 
 // backlog stops the connectors, queues messages behind them, measures how the
-// server goes on accepting, lets go, and measures how one-time codes overtake.
+// server goes on accepting, kills it and measures how soon it is back, lets go,
+// and measures how one-time codes overtake.
 func (r *run) backlog(ctx context.Context) (*BacklogResult, error) {
 	if err := r.brake(ctx, "pause"); err != nil {
 		return nil, err
@@ -43,6 +44,18 @@ func (r *run) backlog(ctx context.Context) (*BacklogResult, error) {
 		Queued: filled.accepted + single.accepted, AcceptPerSecond: round(float64(filled.accepted)/filled.took.Seconds(), 1),
 		AcceptP50: single.percentile(50), AcceptP99: single.percentile(99),
 	}
+	if s := r.servers[0]; s.process != nil {
+		u, err := r.usage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		res.PeakRSS = u.peak
+		took, err := r.restart(ctx, s)
+		if err != nil {
+			return nil, fmt.Errorf("after a kill with %d messages queued: %w", res.Queued, err)
+		}
+		res.Restart = round(float64(took.Microseconds())/1000, 1)
+	}
 	if err := r.brake(ctx, "resume"); err != nil {
 		return nil, err
 	}
@@ -59,7 +72,7 @@ func (r *run) backlog(ctx context.Context) (*BacklogResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	res.PeakRSS = u.peak
+	res.PeakRSS = max(res.PeakRSS, u.peak)
 	waits, err := r.handed(ctx, ids)
 	if err != nil {
 		return nil, err

@@ -99,6 +99,7 @@ type BacklogResult struct {
 	AcceptPerSecond float64 `json:"accept_per_second"` // while nothing left
 	AcceptP50       float64 `json:"accept_p50_ms"`     // of single requests while the queue was full
 	AcceptP99       float64 `json:"accept_p99_ms"`
+	Restart         float64 `json:"restart_ms"`       // from a kill with the queue full until the server is ready; 0 = it is not ours to kill
 	OneTimeCodes    int     `json:"one_time_codes"`   // authentication messages sent while the backlog drained
 	CodeP50         float64 `json:"code_sent_p50_ms"` // from acceptance to the operator's answer
 	CodeP99         float64 `json:"code_sent_p99_ms"`
@@ -333,9 +334,10 @@ func (r *Result) Show(w io.Writer) error {
 	if b := r.Backlog; b != nil {
 		if _, err := fmt.Fprintf(w, `
   with %d queued   accepted at %.0f a second meanwhile, p50 %.2f ms, p99 %.2f ms with one at a time
+  killed            ready again after %.0f ms
   one-time codes    %d overtook: at the operator in p50 %.1f ms, p99 %.1f ms
   draining          %.0f a second, %.0f MB at most
-`, b.Queued, b.AcceptPerSecond, b.AcceptP50, b.AcceptP99, b.OneTimeCodes, b.CodeP50, b.CodeP99, b.DrainPerSecond, float64(b.PeakRSS)/1e6); err != nil {
+`, b.Queued, b.AcceptPerSecond, b.AcceptP50, b.AcceptP99, b.Restart, b.OneTimeCodes, b.CodeP50, b.CodeP99, b.DrainPerSecond, float64(b.PeakRSS)/1e6); err != nil {
 			return err
 		}
 	}

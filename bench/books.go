@@ -17,6 +17,7 @@ import (
 
 // A server is one node under measurement.
 type server struct {
+	name    string
 	process *process // nil: it was running already
 	address string   // host:port of the API
 	host    string

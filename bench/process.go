@@ -23,6 +23,8 @@ type process struct {
 	out  lines
 	done chan struct{}
 	err  error // how it ended; valid after done
+
+	killed bool
 }
 
 // spawn starts the program with a subcommand.
@@ -67,7 +69,7 @@ const stopIn = 30 * time.Second
 func (p *process) stop() error {
 	select {
 	case <-p.done:
-		if p.err == nil {
+		if p.err == nil || p.killed {
 			return nil // an interrupted terminal tells children too
 		}
 		return fmt.Errorf("%s ended by itself (%v); it says:\n%s", p.name, p.err, p.tail())
@@ -86,6 +88,16 @@ func (p *process) stop() error {
 	err := p.cmd.Process.Kill()
 	<-p.done
 	return errors.Join(fmt.Errorf("%s did not stop within %s", p.name, stopIn), err)
+}
+
+// kill ends a child without warning, as the loss of its machine would.
+func (p *process) kill() error {
+	p.killed = true
+	if err := p.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("%s: %w", p.name, err)
+	}
+	<-p.done
+	return nil
 }
 
 // tail gives the end of the log.

@@ -170,21 +170,8 @@ func (r *run) startServer(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	name := "server-" + strconv.Itoa(i+1)
-	args := []string{
-		"serve", "--listen", ports[0], "--admin-listen", ports[1], "--data-dir", r.o.Dir, "--node", name,
-		"--webhook-allow", "127.0.0.0/8", "--log-level", "warn", "--log-format", "json",
-		"--journal", filepath.Join(r.o.Dir, name+".erasures.journal"),
-	}
-	if r.database != nil {
-		args = append(args, "--database-url", r.database.url)
-	}
-	p, err := r.spawn(name, args...)
-	if err != nil {
-		return err
-	}
-	s := &server{process: p, address: ports[0], host: ports[0], base: "http://" + ports[0], admin: "http://" + ports[1]}
-	if err := r.answers(ctx, p, s.base+"/readyz"); err != nil {
+	s := &server{name: "server-" + strconv.Itoa(i+1), address: ports[0], host: ports[0], base: "http://" + ports[0], admin: "http://" + ports[1]}
+	if err := r.launch(ctx, s); err != nil {
 		return err
 	}
 	r.servers = append(r.servers, s)
@@ -195,7 +182,7 @@ func (r *run) startServer(ctx context.Context, i int) error {
 	ctx, cancel := context.WithTimeout(ctx, startIn)
 	defer cancel()
 	for {
-		if key, ok := p.out.after("PARLEY_API_KEY="); ok {
+		if key, ok := s.process.out.after("PARLEY_API_KEY="); ok {
 			r.key = key
 			if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
 				return err
@@ -210,7 +197,40 @@ func (r *run) startServer(ctx context.Context, i int) error {
 			return nil
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return fmt.Errorf("%s printed no API key, and %s is not there: is the database used by another installation?", name, path)
+			return fmt.Errorf("%s printed no API key, and %s is not there: is the database used by another installation?", s.name, path)
 		}
 	}
+}
+
+// launch starts a server's process and waits until it is ready.
+func (r *run) launch(ctx context.Context, s *server) (err error) {
+	args := []string{
+		"serve", "--listen", s.address, "--admin-listen", strings.TrimPrefix(s.admin, "http://"), "--data-dir", r.o.Dir, "--node", s.name,
+		"--webhook-allow", "127.0.0.0/8", "--log-level", "warn", "--log-format", "json",
+		"--journal", filepath.Join(r.o.Dir, s.name+".erasures.journal"),
+	}
+	if r.database != nil {
+		args = append(args, "--database-url", r.database.url)
+	}
+	if s.process, err = r.spawn(s.name, args...); err != nil {
+		return err
+	}
+	return r.answers(ctx, s.process, s.base+"/readyz")
+}
+
+// restart kills a server, starts it again and gives how long it took until it
+// was ready. Nothing may be on its way to an end: counters begin anew.
+func (r *run) restart(ctx context.Context, s *server) (time.Duration, error) {
+	if err := s.process.kill(); err != nil {
+		return 0, err
+	}
+	began := r.o.Now()
+	if err := r.launch(ctx, s); err != nil {
+		return 0, err
+	}
+	took := r.o.Now().Sub(began)
+	if r.sink != nil {
+		r.sink.ended.Store(0)
+	}
+	return took, r.zero(ctx)
 }
