@@ -21,7 +21,7 @@ type shard struct {
 
 	mu    sync.Mutex
 	cond  *sync.Cond
-	queue []input // unbounded on purpose: inputs are answers to bounded work
+	queue inputs
 	busy  bool
 	ended bool
 
@@ -57,33 +57,27 @@ func (e *Engine) shard(id message.MessageID) *shard {
 func (e *Engine) tell(in input) {
 	s := e.shard(in.id)
 	s.mu.Lock()
-	s.queue = append(s.queue, in)
+	s.queue.add(in)
 	s.mu.Unlock()
 	s.cond.Signal()
 }
 
-const batch = 512
-
 func (s *shard) run() {
 	for {
 		s.mu.Lock()
-		for len(s.queue) == 0 && !s.ended {
+		for s.queue.len() == 0 && !s.ended {
 			s.busy = false
 			s.cond.Broadcast()
 			s.cond.Wait()
 		}
-		if len(s.queue) == 0 {
+		if s.queue.len() == 0 {
 			s.busy = false
 			s.cond.Broadcast()
 			s.mu.Unlock()
 			return
 		}
 		s.busy = true
-		n := min(len(s.queue), batch)
-		ins := append([]input(nil), s.queue[:n]...)
-		rest := copy(s.queue, s.queue[n:])
-		clear(s.queue[rest:])
-		s.queue = s.queue[:rest]
+		ins := s.queue.take()
 		s.mu.Unlock()
 		s.work(ins)
 	}
@@ -92,7 +86,7 @@ func (s *shard) run() {
 // drain waits until every input told so far was worked off, then ends run.
 func (s *shard) drain() {
 	s.mu.Lock()
-	for (len(s.queue) > 0 || s.busy) && s.e.ctx.Err() == nil {
+	for (s.queue.len() > 0 || s.busy) && s.e.ctx.Err() == nil {
 		s.cond.Wait()
 	}
 	s.ended = true
@@ -161,16 +155,7 @@ func (s *shard) load(ins []input) []input {
 // shed refuses what waits in the queue and can be told again.
 func (s *shard) shed() {
 	s.mu.Lock()
-	kept, away := s.queue[:0], []input(nil)
-	for _, in := range s.queue {
-		if in.fail == nil {
-			kept = append(kept, in)
-		} else {
-			away = append(away, in)
-		}
-	}
-	clear(s.queue[len(kept):])
-	s.queue = kept
+	away := s.queue.shed()
 	s.mu.Unlock()
 	turnAway(away)
 }

@@ -30,7 +30,7 @@ type benchCmd struct {
 	Nodes       int           `help:"Servers on one database; more than one needs --store postgres." default:"1"`
 	Webhook     int           `help:"Events in one request to the webhook endpoint at most; 0 = no endpoint." default:"100"`
 	Binds       int           `help:"SMPP links of each connector." default:"1"`
-	Window      int           `help:"Submits that wait for their answer on one SMPP link." default:"500"`
+	Window      int           `help:"Submits, and receipts likewise, that wait for their answer on one SMPP link." default:"500"`
 	Dir         string        `help:"Folder to work in; kept, and used again with what it holds. Default: a temporary one." type:"path"`
 	Profile     string        `help:"Write a processor profile of the first server here." type:"path"`
 	JSON        bool          `name:"json" help:"Print one JSON object on one line."`

@@ -50,6 +50,8 @@ type sandboxStart struct {
 	Throughput  int           `help:"WhatsApp messages a second and number before 130429; 0 = no limit."`
 	Review      span          `help:"How long a new template stays in review." default:"0s"`
 	Account     []smppAccount `help:"SMPP account as SYSTEM_ID:PASSWORD or SYSTEM_ID:PASSWORD:SENDER+SENDER; may be repeated. Default: parley:sandbox." placeholder:"ID:PASSWORD"`
+	SMPPWindow  int           `name:"smpp-window" help:"Receipts and people's texts that wait for their answer on one SMPP link." default:"100"`
+	SMPPQueue   int           `name:"smpp-queue" help:"Receipts and texts kept for an SMPP account; beyond it the oldest are lost." default:"500000"`
 	Latency     string        `help:"How long messages take to phones: instant, drawn, or a duration." default:"instant"`
 	AutoRead    bool          `help:"People read what arrives, after --read-after." default:"true" negatable:""`
 	ReadAfter   span          `help:"How long people take to read." default:"2s"`
@@ -84,6 +86,7 @@ func (c *sandboxStart) Run(ctx context.Context) error {
 		Seed: c.Seed, Now: time.Now, Log: log, JournalFile: c.Journal, Callback: c.Callback,
 		WhatsAppAddr: c.WhatsApp, SMPPAddr: c.SMPP, ControlAddr: c.Control,
 		WhatsApp: whatsapp.Options{Token: c.Token, AppSecret: c.AppSecret, VerifyToken: c.VerifyToken, Throughput: c.Throughput, Review: time.Duration(c.Review)},
+		SMSC:     smsc.Options{Window: c.SMPPWindow, Queue: c.SMPPQueue},
 		Handsets: handset.Options{Defaults: handset.Change{AutoRead: &c.AutoRead, ReadAfter: &after, Latency: &c.Latency}},
 	}
 	for _, a := range c.Account {
