@@ -93,7 +93,7 @@ func (r *run) startSandbox(ctx context.Context) error {
 	r.whatsapp, r.smpp, r.control = "http://"+ports[0], ports[1], "http://"+ports[2]
 	args := []string{
 		"sandbox", "start", "--whatsapp", ports[0], "--smpp", ports[1], "--control", ports[2],
-		"--smpp-window", strconv.Itoa(r.o.Window), "--smpp-queue", strconv.FormatInt(max(500_000, r.o.Backlog+r.o.Backlog/4), 10),
+		"--smpp-window", strconv.Itoa(r.o.Window), "--smpp-queue", strconv.FormatInt(max(500_000, 2*r.o.Backlog, 2*r.o.Preload), 10),
 		"--no-auto-read", "--log-level", "error", "--log-format", "json",
 	}
 	for i := range max(r.o.Nodes, 1) {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/parley-messaging/parley/message"
 )
 
 // TestInputs: what was begun is taken first, attempts fill what is left up to
@@ -17,7 +19,7 @@ func TestInputs(t *testing.T) {
 		in := input{tries: i}
 		switch i % 3 {
 		case 0:
-			in.job = &job{}
+			in.job = &job{priority: message.Marketing.Priority()}
 		case 1:
 			in.fail = told
 		}
@@ -29,6 +31,12 @@ func TestInputs(t *testing.T) {
 	for i := range 2 * batch {
 		q.add(input{tries: n + i})
 	}
+	code := input{job: &job{priority: message.Authentication.Priority()}}
+	q.add(code)
+	if q.fresh[len(q.fresh)-1].job == code.job || q.first[len(q.first)-1].job != code.job {
+		t.Error("a one-time code waits among the attempts")
+	}
+	q.first = q.first[:len(q.first)-1]
 	var begun, fresh []int
 	var sizes []string
 	for q.len() > 0 {

@@ -70,7 +70,7 @@ func newLane(e *Engine, a *account) *lane {
 	l.wire = make(chan struct{}, l.limit)
 	// Attempts that wait for their commit are many more than those on the wire,
 	// and still no more than the account sends in about a second.
-	l.limit = min(4*l.limit, max(l.limit, 2000))
+	l.limit = min(4*l.limit, max(l.limit, 1000))
 	for i := range l.queues {
 		l.queues[i].unread() // whatever the store holds comes first
 	}
