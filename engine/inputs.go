@@ -6,10 +6,10 @@ import "github.com/parley-messaging/parley/message"
 // because they are answers to bounded work.
 //
 // What was begun is ended first: answers, receipts and times go before new
-// attempts, and one-time codes with them. Receipts come in through a window that the provider has set, so one
-// that waits holds up those behind it, while an account that is free to send as
-// fast as it can always has another attempt. Of one message nothing is told
-// that must not overtake its attempt.
+// attempts, and one-time codes with them. Receipts come in through a window
+// that the provider has set, so one that waits holds up those behind it, while
+// an account that is free to send as fast as it can always has another attempt.
+// Of one message nothing is told that must not overtake its attempt.
 type inputs struct {
 	first []input
 	fresh []input // attempts to be recorded
@@ -17,7 +17,8 @@ type inputs struct {
 
 const (
 	batch    = 512 // inputs acted on with one commit
-	attempts = 128 // of these, at most
+	attempts = 128 // attempts among them at most
+	share    = 32  // and at least, whatever else is told
 )
 
 func (q *inputs) len() int { return len(q.first) + len(q.fresh) }
@@ -32,7 +33,7 @@ func (q *inputs) add(in input) {
 
 // take gives what to act on next.
 func (q *inputs) take() []input {
-	out := cut(nil, &q.first, batch)
+	out := cut(nil, &q.first, batch-min(share, len(q.fresh)))
 	return cut(out, &q.fresh, min(batch-len(out), attempts))
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/parley-messaging/parley/message"
 )
 
-// TestInputs: what was begun is taken first, attempts fill what is left up to
-// their bound, nothing is lost, doubled or moved past its like, and only what
+// TestInputs: what was begun is taken first, attempts have a small share of their
+// own and fill what is left up to their bound, nothing is lost, doubled or moved past its like, and only what
 // can be told again is shed.
 func TestInputs(t *testing.T) {
 	var q inputs
@@ -48,9 +48,6 @@ func TestInputs(t *testing.T) {
 		if first < 0 {
 			first = len(ins)
 		}
-		if first < batch && len(begun)+first < n/3+2*batch {
-			t.Errorf("attempts were taken while %d begun ones waited", n/3+2*batch-len(begun)-first)
-		}
 		sizes = append(sizes, strconv.Itoa(first)+"+"+strconv.Itoa(len(ins)-first))
 		for i, in := range ins {
 			switch {
@@ -66,7 +63,7 @@ func TestInputs(t *testing.T) {
 	if len(begun) != n/3+2*batch || len(fresh) != n/3+1 || !slices.IsSorted(begun) || !slices.IsSorted(fresh) {
 		t.Errorf("%d begun and %d fresh came out, in order %v and %v", len(begun), len(fresh), slices.IsSorted(begun), slices.IsSorted(fresh))
 	}
-	if want := []string{"512+0", "512+0", "433+79", "0+128", "0+128", "0+99"}; !slices.Equal(sizes, want) {
+	if want := []string{"480+32", "480+32", "480+32", "17+128", "0+128", "0+82"}; !slices.Equal(sizes, want) {
 		t.Errorf("taken %v, want %v", sizes, want)
 	}
 }
