@@ -115,10 +115,10 @@ func (o *owner) run() {
 			asked = nil
 			rest.Reset(lookPause)
 			continue
-		case id := <-o.e.store.Woken():
-			if a := o.account(id); a != nil {
+		case h := <-o.e.store.Woken():
+			if a := o.account(h.Connector); a != nil {
 				if l := a.lane(); l != nil {
-					l.hint()
+					l.hint(h.From)
 				}
 			}
 			continue
@@ -321,7 +321,7 @@ func (o *owner) hand(id message.ConnectorID, r *record) {
 			return
 		}
 	}
-	o.e.match.hint(id)
+	o.e.match.hint(store.Hint{Connector: id, From: r.d.ID})
 }
 
 func (o *owner) stopLanes() {

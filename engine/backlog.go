@@ -22,6 +22,8 @@ const (
 	// rewind is how far ids of several nodes may overtake each other between
 	// being made and being committed.
 	rewind = 10 * time.Second
+	// lookBackEvery is how often a hint is also taken for ones that were lost.
+	lookBackEvery = time.Second
 )
 
 // A backlog is what waits in a lane at one priority: part of it in memory, in
@@ -38,7 +40,8 @@ type backlog struct {
 	fetching bool
 	during   []*job            // pushed while fetching: they come after what is fetched
 	missed   message.MessageID // the least that was left in the store while fetching
-	hinted   bool              // another node accepted something
+	hinted   message.MessageID // the least another node has accepted and we have not looked for
+	lookBack time.Time         // from when on a hint makes us look for lost ones too
 }
 
 // unread says that the store may hold anything.
@@ -59,10 +62,14 @@ func (q *backlog) leave(j *job) {
 // miss leaves a message in the store while it is being read: the next reading
 // begins before it.
 func (q *backlog) miss(j *job) {
-	if q.missed.IsZero() || bytes.Compare(j.id[:], q.missed[:]) < 0 {
-		q.missed = j.id
-	}
+	q.missing(j.id)
 	q.unread()
+}
+
+func (q *backlog) missing(id message.MessageID) {
+	if q.missed.IsZero() || bytes.Compare(id[:], q.missed[:]) < 0 {
+		q.missed = id
+	}
 }
 
 // reached ends a reading: what was missed meanwhile is before the next.
@@ -142,17 +149,45 @@ func (l *lane) again(jobs []*job) {
 	}
 }
 
-// hint makes the lane look into the store: another node accepted work for it.
-func (l *lane) hint() {
+// hint makes the lane look into the store: another node accepted work for it,
+// and nothing of that is below a message. Now and then it looks further back,
+// for hints may be lost.
+func (l *lane) hint(from message.MessageID) {
+	now := l.e.now()
 	l.mu.Lock()
 	for p := range l.queues {
 		q := &l.queues[p]
-		if q.hinted = true; q.turns.Len() < refillAt {
-			q.unread()
+		at := from
+		if !now.Before(q.lookBack) || from.IsZero() {
+			q.lookBack = now.Add(lookBackEvery)
+			at = earlier(from, q.turns.Len() == 0)
+		}
+		if q.hinted.IsZero() || bytes.Compare(at[:], q.hinted[:]) < 0 {
+			q.hinted = at
+		}
+		if q.turns.Len() < refillAt {
+			q.heed()
 		}
 	}
 	l.mu.Unlock()
 	l.signal()
+}
+
+// heed makes the next reading begin no later than what was hinted, and just
+// there where all else is in memory.
+func (q *backlog) heed() {
+	if q.hinted.IsZero() {
+		return
+	}
+	at := before(q.hinted)
+	switch {
+	case q.fetching:
+		q.missing(q.hinted)
+	case !q.spilled || bytes.Compare(at[:], q.fetched[:]) < 0:
+		q.fetched = at
+	}
+	q.hinted = message.MessageID{}
+	q.unread()
 }
 
 // poll looks for work that another node accepted, or that a hint was lost for.
@@ -173,13 +208,10 @@ func (l *lane) refill() {
 	for p := range l.queues {
 		q := &l.queues[p]
 		l.mu.Lock()
-		need := (q.spilled || q.hinted) && q.turns.Len() < refillAt && !l.stopped && (l.queued < l.e.o.Queue || p == 0)
+		need := (q.spilled || !q.hinted.IsZero()) && q.turns.Len() < refillAt && !l.stopped && (l.queued < l.e.o.Queue || p == 0)
 		if need {
-			if q.hinted {
-				q.all = true
-				q.fetched = earlier(q.fetched, q.turns.Len() == 0)
-			}
-			q.spilled, q.hinted, q.fetching = false, false, true
+			q.heed()
+			q.spilled, q.fetching = false, true
 		}
 		after := store.Place{Priority: message.Priority(p), ID: q.fetched}
 		l.mu.Unlock()
@@ -189,11 +221,14 @@ func (l *lane) refill() {
 	}
 }
 
-// earlier gives the place to look from after another node's hint.
+// least is below every id.
+var least = message.MessageID{15: 1}
+
+// earlier gives an id by rewind before another, or the least.
 func earlier(id message.MessageID, start bool) message.MessageID {
 	ms := binary.BigEndian.Uint64(id[:8]) >> 16
 	if start || ms <= uint64(rewind.Milliseconds()) {
-		return message.MessageID{}
+		return least
 	}
 	var out message.MessageID
 	binary.BigEndian.PutUint64(out[:8], (ms-uint64(rewind.Milliseconds()))<<16)
@@ -202,17 +237,13 @@ func earlier(id message.MessageID, start bool) message.MessageID {
 
 func (l *lane) fetch(q *backlog, after store.Place, limit int) {
 	records, err := l.e.store.Ready(l.e.ctx, l.acc.id, after, limit)
-	people := l.people(records)
+	people := l.people(l.strangers(records))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	more := len(records) == limit
-	for i, r := range records {
+	for _, r := range records {
 		j := newJob(newRecord(r))
-		j.rec.person = people[i]
-		if l.queue(j) != q {
-			more = false // Ready runs on into the next priority: its own fetch will come
-			break
-		}
+		j.rec.person = people[r.Delivery.ID]
 		if q.fetched = j.id; !l.present[j.id] {
 			l.add(j)
 		}
@@ -238,22 +269,35 @@ func (l *lane) fetch(q *backlog, after store.Place, limit int) {
 	}
 }
 
-// people reads who records go to, all at once; nil where it is to be found out
-// for each of them.
-func (l *lane) people(records []*store.Record) []*contact.Person {
-	out := make([]*contact.Person, len(records))
+// strangers gives the records that are not in memory.
+func (l *lane) strangers(records []*store.Record) []*store.Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*store.Record, 0, len(records))
+	for _, r := range records {
+		if !l.present[r.Delivery.ID] {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// people reads who records go to, all at once; who is not there is to be found
+// out for each message.
+func (l *lane) people(records []*store.Record) map[message.MessageID]*contact.Person {
 	indexes := make([][16]byte, len(records))
 	for i, r := range records {
 		indexes[i] = r.Identity
 	}
 	found, err := l.e.o.People.Behind(l.e.ctx, l.acc.ws, indexes)
 	if err != nil {
-		return out
+		return nil
 	}
+	out := make(map[message.MessageID]*contact.Person, len(found))
 	for i, p := range found {
 		// An identity may have moved to another contact since.
-		if p != nil && p.ID == records[i].Delivery.Contact {
-			out[i] = p
+		if d := records[i].Delivery; p != nil && p.ID == d.Contact {
+			out[d.ID] = p
 		}
 	}
 	return out

@@ -165,12 +165,12 @@ type matcher struct {
 	e     *Engine
 	mu    sync.Mutex
 	queue []lookup
-	hints map[message.ConnectorID]bool
+	hints store.Hints
 	wake  chan struct{}
 }
 
 func (m *matcher) init(e *Engine) {
-	m.e, m.wake, m.hints = e, make(chan struct{}, 1), make(map[message.ConnectorID]bool)
+	m.e, m.wake, m.hints = e, make(chan struct{}, 1), make(store.Hints)
 }
 
 func (m *matcher) add(l lookup) {
@@ -180,9 +180,9 @@ func (m *matcher) add(l lookup) {
 	m.signal()
 }
 
-func (m *matcher) hint(id message.ConnectorID) {
+func (m *matcher) hint(h store.Hint) {
 	m.mu.Lock()
-	m.hints[id] = true
+	m.hints.Add(h)
 	m.mu.Unlock()
 	m.signal()
 }
@@ -213,10 +213,9 @@ func (m *matcher) run() {
 			rest := copy(m.queue, m.queue[n:])
 			clear(m.queue[rest:])
 			m.queue = m.queue[:rest]
-			var hints []message.ConnectorID
-			for id := range m.hints {
-				hints = append(hints, id)
-				delete(m.hints, id)
+			var hints store.Hints
+			if len(m.hints) > 0 {
+				hints, m.hints = m.hints, make(store.Hints)
 			}
 			m.mu.Unlock()
 			if len(hints) > 0 {

@@ -55,24 +55,26 @@ func (e *Engine) rehome(a *account) {
 	if len(next) == 0 {
 		return
 	}
-	var after store.Place
-	for {
-		records, err := e.store.Ready(e.ctx, a.id, after, batch)
-		if err != nil {
-			e.log.Warn("queue not readable", "connector", a.id, "error", err)
-			return
-		}
-		for _, r := range records {
-			after = store.Place{Priority: r.Delivery.Purpose.Priority(), ID: r.Delivery.ID}
-			e.tell(input{ws: r.Delivery.Workspace, id: r.Delivery.ID, act: func(t *turn) {
-				d := t.r.d
-				if s := d.Step(); s != nil && flow.Ready(d) && s.Connector == a.id && !next[s.Sender].IsZero() {
-					s.Connector, t.dirty = next[s.Sender], true
-				}
-			}})
-		}
-		if len(records) < batch {
-			return
+	for p := range lanePriorities {
+		after := store.Place{Priority: message.Priority(p)}
+		for {
+			records, err := e.store.Ready(e.ctx, a.id, after, batch)
+			if err != nil {
+				e.log.Warn("queue not readable", "connector", a.id, "error", err)
+				return
+			}
+			for _, r := range records {
+				after.ID = r.Delivery.ID
+				e.tell(input{ws: r.Delivery.Workspace, id: r.Delivery.ID, act: func(t *turn) {
+					d := t.r.d
+					if s := d.Step(); s != nil && flow.Ready(d) && s.Connector == a.id && !next[s.Sender].IsZero() {
+						s.Connector, t.dirty = next[s.Sender], true
+					}
+				}})
+			}
+			if len(records) < batch {
+				break
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -19,10 +20,42 @@ type Leases interface {
 	Release(ctx context.Context, owner string, connectors []message.ConnectorID) error
 	// LeaseList shows who holds what.
 	LeaseList(ctx context.Context) ([]Lease, error)
-	// Wake hints the owner of a connector that work was committed for it;
-	// hints are coalesced and may be lost. Woken gives the connectors hinted.
-	Wake(ctx context.Context, connectors []message.ConnectorID) error
-	Woken() <-chan message.ConnectorID
+	// Wake hints the owners of connectors that work was committed for them;
+	// hints are coalesced and may be lost. Woken gives them.
+	Wake(ctx context.Context, hints Hints) error
+	Woken() <-chan Hint
+}
+
+// A Hint says that work was committed for a connector.
+type Hint struct {
+	Connector message.ConnectorID
+	From      message.MessageID // nothing of it is below; zero = it may be anywhere
+}
+
+// Hints are coalesced: one for each connector.
+type Hints map[message.ConnectorID]message.MessageID
+
+// Add adds a hint to what is there.
+func (hs Hints) Add(h Hint) {
+	if from, ok := hs[h.Connector]; !ok || bytes.Compare(h.From[:], from[:]) < 0 {
+		hs[h.Connector] = h.From
+	}
+}
+
+// AddAll adds others.
+func (hs Hints) AddAll(others Hints) {
+	for c, from := range others {
+		hs.Add(Hint{c, from})
+	}
+}
+
+// Take takes one out; ok is false when there is none.
+func (hs Hints) Take() (h Hint, ok bool) {
+	for c, from := range hs {
+		delete(hs, c)
+		return Hint{c, from}, true
+	}
+	return Hint{}, false
 }
 
 // A Lease is the right to drive a connector account.

@@ -36,8 +36,8 @@ type Outbox interface {
 	// Load reads deliveries; the result holds nil where there is none.
 	Load(ctx context.Context, ws message.WorkspaceID, ids []message.MessageID) ([]*Record, error)
 
-	// Ready reads deliveries that wait in a connector's lanes, in order of
-	// priority, then id, starting after the given place.
+	// Ready reads deliveries of one priority that wait in a connector's lane, in
+	// order of id, starting after the given place.
 	Ready(ctx context.Context, connector message.ConnectorID, after Place, limit int) ([]*Record, error)
 
 	// Due reads deliveries whose Due is not after now and whose current

@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/parley-messaging/parley/message"
+	"github.com/parley-messaging/parley/store"
 )
 
 // A hub carries hints: that the log grew, that work waits for a connector.
@@ -22,16 +22,17 @@ type hub struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next growth of the log
 	grew    bool          // other nodes have not been told
-	wakes   map[message.ConnectorID]struct{}
+	wakes   store.Hints
 	more    chan struct{} // capacity 1: something to notify
 
-	hinted map[message.ConnectorID]struct{} // for our own reader of Woken
-	stir   chan struct{}                    // capacity 1: hinted grew
-	woken  chan message.ConnectorID
+	hinted store.Hints   // for our own reader of Woken
+	stir   chan struct{} // capacity 1: hinted grew
+	woken  chan store.Hint
 }
 
 // notifyChannel is the channel of LISTEN and NOTIFY. A payload is the sending
-// node, then "log" or connector ids in hex, separated by spaces.
+// node, then "log" or hints, separated by spaces: a connector's id, a slash and
+// the least message's id, in hex.
 const notifyChannel = "parley"
 
 // notifyPause is how long hints to other nodes are gathered: half the time a
@@ -41,8 +42,8 @@ const notifyPause = 20 * time.Millisecond
 func newHub(s *Store) *hub {
 	return &hub{
 		s: s, changed: make(chan struct{}),
-		wakes: make(map[message.ConnectorID]struct{}), more: make(chan struct{}, 1),
-		hinted: make(map[message.ConnectorID]struct{}), stir: make(chan struct{}, 1), woken: make(chan message.ConnectorID),
+		wakes: make(store.Hints), more: make(chan struct{}, 1),
+		hinted: make(store.Hints), stir: make(chan struct{}, 1), woken: make(chan store.Hint),
 	}
 }
 
@@ -72,11 +73,9 @@ func (h *hub) grow() {
 	h.mu.Unlock()
 }
 
-func (h *hub) hint(ids []message.ConnectorID) {
+func (h *hub) hint(hints store.Hints) {
 	h.mu.Lock()
-	for _, id := range ids {
-		h.hinted[id] = struct{}{}
-	}
+	h.hinted.AddAll(hints)
 	h.mu.Unlock()
 	nudge(h.stir)
 }
@@ -89,22 +88,20 @@ func (s *Store) Changed() <-chan struct{} {
 }
 
 // Wake implements store.Leases.
-func (s *Store) Wake(_ context.Context, connectors []message.ConnectorID) error {
+func (s *Store) Wake(_ context.Context, hints store.Hints) error {
 	h := s.hub
-	h.hint(connectors)
+	h.hint(hints)
 	h.mu.Lock()
-	for _, id := range connectors {
-		h.wakes[id] = struct{}{}
-	}
+	h.wakes.AddAll(hints)
 	h.mu.Unlock()
 	nudge(h.more)
 	return nil
 }
 
 // Woken implements store.Leases.
-func (s *Store) Woken() <-chan message.ConnectorID { return s.hub.woken }
+func (s *Store) Woken() <-chan store.Hint { return s.hub.woken }
 
-// deliver hands hinted connectors to the reader of Woken until ctx ends.
+// deliver hands hints to the reader of Woken until ctx ends.
 func (h *hub) deliver(ctx context.Context) {
 	for {
 		select {
@@ -112,9 +109,9 @@ func (h *hub) deliver(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for id, ok := h.anyHinted(); ok; id, ok = h.anyHinted() {
+		for hint, ok := h.anyHinted(); ok; hint, ok = h.anyHinted() {
 			select {
-			case h.woken <- id:
+			case h.woken <- hint:
 			case <-ctx.Done():
 				return
 			}
@@ -122,14 +119,10 @@ func (h *hub) deliver(ctx context.Context) {
 	}
 }
 
-func (h *hub) anyHinted() (message.ConnectorID, bool) {
+func (h *hub) anyHinted() (store.Hint, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for id := range h.hinted {
-		delete(h.hinted, id)
-		return id, true
-	}
-	return message.ConnectorID{}, false
+	return h.hinted.Take()
 }
 
 // notify tells other nodes, outside of the writers' transactions: PostgreSQL
@@ -159,7 +152,7 @@ func (h *hub) notify(ctx context.Context) {
 	}
 }
 
-// payload takes what other nodes should hear: at most 200 connectors at once,
+// payload takes what other nodes should hear: at most 100 connectors at once,
 // as PostgreSQL takes 8,000 bytes.
 func (h *hub) payload() string {
 	h.mu.Lock()
@@ -173,16 +166,14 @@ func (h *hub) payload() string {
 		b.WriteString(" log")
 		h.grew = false
 	}
-	n := 0
-	for id := range h.wakes {
-		if n++; n > 200 {
-			nudge(h.more)
-			break
+	for range 100 {
+		hint, ok := h.wakes.Take()
+		if !ok {
+			return b.String()
 		}
-		b.WriteByte(' ')
-		b.WriteString(hex.EncodeToString(id[:]))
-		delete(h.wakes, id)
+		b.WriteString(" " + hex.EncodeToString(hint.Connector[:]) + "/" + hex.EncodeToString(hint.From[:]))
 	}
+	nudge(h.more)
 	return b.String()
 }
 
@@ -254,19 +245,25 @@ func (h *hub) take(payload string) {
 	if len(words) == 0 || words[0] == h.s.opt.Node {
 		return
 	}
-	var ids []message.ConnectorID
+	hints := make(store.Hints)
 	for _, w := range words[1:] {
 		if w == "log" {
 			h.grow()
 			continue
 		}
-		var id message.ConnectorID
-		if b, err := hex.DecodeString(w); err == nil && len(b) == len(id) {
-			copy(id[:], b)
-			ids = append(ids, id)
+		var hint store.Hint
+		connector, from, _ := strings.Cut(w, "/")
+		if unhex(hint.Connector[:], connector) && unhex(hint.From[:], from) {
+			hints.Add(hint)
 		}
 	}
-	if len(ids) > 0 {
-		h.hint(ids)
+	if len(hints) > 0 {
+		h.hint(hints)
 	}
+}
+
+// unhex reads exactly the bytes of an id.
+func unhex(to []byte, text string) bool {
+	b, err := hex.DecodeString(text)
+	return err == nil && copy(to, b) == len(to) && len(b) == len(to)
 }

@@ -157,18 +157,18 @@ func TestHints(t *testing.T) {
 	a, b := openAt(t, url, nil), openAt(t, url, func(o *Options) { o.Pooler = true; o.ListenURL = url })
 	w := newWorld(t, a, 1)
 	// Nothing is promised before the connection listens: hint until it is heard.
-	heard := make(chan struct{})
+	heard, from := make(chan struct{}), message.MessageID{1, 15: 2}
 	go func() {
 		defer close(heard)
-		if got := <-b.Woken(); got != w.connector {
-			t.Errorf("woken for %s", got)
+		if got := <-b.Woken(); got.Connector != w.connector || got.From != from {
+			t.Errorf("woken for %v", got)
 		}
 	}()
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		select {
 		case <-heard:
 		case <-tick.C:
-			if err := a.Wake(t.Context(), []message.ConnectorID{w.connector}); err != nil {
+			if err := a.Wake(t.Context(), store.Hints{w.connector: from}); err != nil {
 				t.Fatal(err)
 			}
 			continue

@@ -79,7 +79,7 @@ func (s *Store) Load(ctx context.Context, ws message.WorkspaceID, list []message
 // Ready implements store.Outbox.
 func (s *Store) Ready(ctx context.Context, connector message.ConnectorID, after store.Place, limit int) ([]*store.Record, error) {
 	return s.records(ctx, `SELECT `+recordColumns+` FROM (SELECT * FROM deliveries d
-			WHERE d.connector = $1 AND d.lane IS NOT NULL AND (d.lane, d.id) > ($2::smallint, $3::bytea) ORDER BY d.lane, d.id LIMIT $4) d`+itsMessage+`ORDER BY d.lane, d.id`,
+			WHERE d.connector = $1 AND d.lane = $2::smallint AND d.id > $3::bytea ORDER BY d.id LIMIT $4) d`+itsMessage+`ORDER BY d.id`,
 		connector[:], int16(after.Priority), after.ID[:], limit)
 }
 

@@ -104,17 +104,17 @@ func (w *writer) fenced(f *store.Fence) bool {
 // however often it was hinted meanwhile.
 type waker struct {
 	mu    sync.Mutex
-	set   map[message.ConnectorID]struct{}
+	set   store.Hints
 	more  chan struct{}
-	out   chan message.ConnectorID
+	out   chan store.Hint
 	quit  chan struct{}
 	ended chan struct{}
 }
 
 func newWaker() *waker {
 	w := &waker{
-		set:  make(map[message.ConnectorID]struct{}),
-		more: make(chan struct{}, 1), out: make(chan message.ConnectorID),
+		set:  make(store.Hints),
+		more: make(chan struct{}, 1), out: make(chan store.Hint),
 		quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go w.serve()
@@ -130,12 +130,12 @@ func (w *waker) serve() {
 			return
 		}
 		for {
-			id, ok := w.any()
+			h, ok := w.any()
 			if !ok {
 				break
 			}
 			select {
-			case w.out <- id:
+			case w.out <- h:
 			case <-w.quit:
 				return
 			}
@@ -143,15 +143,11 @@ func (w *waker) serve() {
 	}
 }
 
-// any takes one hinted connector.
-func (w *waker) any() (message.ConnectorID, bool) {
+// any takes one hint.
+func (w *waker) any() (store.Hint, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for id := range w.set {
-		delete(w.set, id)
-		return id, true
-	}
-	return message.ConnectorID{}, false
+	return w.set.Take()
 }
 
 func (w *waker) stop() {
@@ -160,11 +156,9 @@ func (w *waker) stop() {
 }
 
 // Wake hints that work was committed for connectors.
-func (s *Store) Wake(_ context.Context, connectors []message.ConnectorID) error {
+func (s *Store) Wake(_ context.Context, hints store.Hints) error {
 	s.waker.mu.Lock()
-	for _, id := range connectors {
-		s.waker.set[id] = struct{}{}
-	}
+	s.waker.set.AddAll(hints)
 	s.waker.mu.Unlock()
 	select {
 	case s.waker.more <- struct{}{}:
@@ -173,5 +167,5 @@ func (s *Store) Wake(_ context.Context, connectors []message.ConnectorID) error 
 	return nil
 }
 
-// Woken gives the connectors hinted.
-func (s *Store) Woken() <-chan message.ConnectorID { return s.waker.out }
+// Woken gives the hints.
+func (s *Store) Woken() <-chan store.Hint { return s.waker.out }

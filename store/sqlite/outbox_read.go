@@ -72,7 +72,7 @@ func (s *Store) Load(ctx context.Context, ws message.WorkspaceID, ids []message.
 func (s *Store) Ready(ctx context.Context, connector message.ConnectorID, after store.Place, limit int) (list []*store.Record, err error) {
 	err = s.read(ctx, func(c *conn) error {
 		q := c.q(`SELECT ` + recordColumns + ` FROM deliveries d INDEXED BY deliveries_ready` + recordJoin + `
-			WHERE d.ready = 1 AND d.connector = ? AND (d.priority, d.id) > (?, ?) ORDER BY d.priority, d.id LIMIT ?`).
+			WHERE d.ready = 1 AND d.connector = ? AND d.priority = ? AND d.id > ? ORDER BY d.id LIMIT ?`).
 			int(s.names.find(connector)).int(int64(after.Priority)).key(after.ID).int(int64(limit))
 		list, err = s.records(q)
 		return err
