@@ -14,7 +14,7 @@ SOURCES  = find . -name '*.go' -not -path '*/node_modules/*' -not -path '*/testd
 
 .NOTPARALLEL:
 
-.PHONY: help setup setup-test build run demo test check format-check vet staticcheck modules licences links \
+.PHONY: help bench-save setup setup-test build run demo test check format-check vet staticcheck modules licences links \
         unit fuzz-short fmt lint fuzz crash soak simulate bench clean
 
 help: ## show this list
@@ -95,9 +95,12 @@ simulate: ## MONTHS (12) of traffic in virtual time for each of SEEDS (1-10, or 
 test/crash:
 	@echo '$@ is not built yet' >&2; exit 1
 
-bench: build ## what this machine can do: Go benchmarks, then the durable life of a message
-	go test -run '^$$' -bench . -benchmem ./...
+bench: build ## Go benchmarks against the committed figures, then the durable life of a message
+	scripts/bench
 	bin/parley bench
+
+bench-save: ## make the Go benchmarks of this machine the committed figures
+	scripts/bench save
 
 clean: ## remove what was built (bin/); data/ stays
 	rm -rf bin

@@ -65,3 +65,14 @@ func TestFallbackKeepsTheLimit(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// BenchmarkCheck asks every gate, and all of them allow.
+func BenchmarkCheck(b *testing.B) {
+	f := good()
+	b.ReportAllocs()
+	for b.Loop() {
+		if d := gate.Check(&f); d.Word != gate.Allow {
+			b.Fatal(d)
+		}
+	}
+}

@@ -228,3 +228,16 @@ func TestNeverFires(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkPlan plans a message with a fallback: two candidates, two variants.
+func BenchmarkPlan(b *testing.B) {
+	first, last := whatsapp(), sms()
+	first.Variants = []route.Variant{variant("short", 30*time.Second, approved), variant("long", time.Hour, approved)}
+	steps := []route.Candidate{first, last}
+	b.ReportAllocs()
+	for b.Loop() {
+		if plan := route.Plan(steps, now, now.Add(time.Hour)); len(plan) != 2 {
+			b.Fatalf("%d steps", len(plan))
+		}
+	}
+}
