@@ -43,10 +43,12 @@ func find(ctx context.Context, tx pgx.Tx, scan func(pgx.Rows) error, sql string,
 
 // personSQL reads people and all that hangs on them with one statement: their
 // cost is that of the round trip. It is to be filled with a SELECT of the columns
-// of p; idx is an index somebody asked for, id is NULL where nobody has it.
+// of p; idx is an index somebody asked for, id is NULL where nobody has it. The
+// workspace of identities is looked at behind their contact: while the planner
+// knows nothing of the table it would go through all of a workspace's.
 const personSQL = `WITH p (n, idx, id, version, key, key_version, created_at, erased_at, profile) AS MATERIALIZED (%s),
 	ids AS MATERIALIZED (SELECT DISTINCT id FROM p WHERE id IS NOT NULL),
-	x AS MATERIALIZED (SELECT x.* FROM ids CROSS JOIN LATERAL (SELECT * FROM identities x WHERE x.workspace = $1 AND x.contact = ids.id OFFSET 0) x),
+	x AS MATERIALIZED (SELECT x.* FROM ids CROSS JOIN LATERAL (SELECT * FROM identities x WHERE x.contact = ids.id OFFSET 0) x WHERE x.workspace = $1),
 	k AS MATERIALIZED (SELECT idx FROM x UNION SELECT idx FROM p WHERE id IS NULL)
 	SELECT 0::smallint, n, id, key, profile, NULL::bytea, ''::text, ''::text, version, key_version::bigint, created_at, erased_at FROM p WHERE id IS NOT NULL
 	UNION ALL SELECT 1, 0, contact, idx, sealed, NULL, channel, '', created_at, 0, 0, 0 FROM x

@@ -24,6 +24,7 @@ type world struct {
 	ws        message.WorkspaceID
 	connector message.ConnectorID
 	people    []message.ContactID
+	indexes   [][16]byte // of their numbers
 }
 
 func newID(at time.Time) (id [16]byte) {
@@ -37,10 +38,10 @@ func newWorld(t testing.TB, s *Store, people int) *world {
 	now := time.Now()
 	w := &world{s: s, ws: newID(now), connector: newID(now)}
 	for range people {
-		id := message.ContactID(newID(now))
-		w.people = append(w.people, id)
+		id, index := message.ContactID(newID(now)), [16]byte(newID(now))
+		w.people, w.indexes = append(w.people, id), append(w.indexes, index)
 		err := s.CreateContact(t.Context(), &store.NewContact{
-			ID: id, Workspace: w.ws, Key: make([]byte, 60), CreatedAt: now, Identities: []store.Identity{{Index: newID(now), Channel: message.Phone, Sealed: make([]byte, 44)}},
+			ID: id, Workspace: w.ws, Key: make([]byte, 60), CreatedAt: now, Identities: []store.Identity{{Index: index, Channel: message.Phone, Sealed: make([]byte, 44)}},
 		}, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ func TestPlans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url := server.Database(t)
 			s := openAt(t, url, func(o *Options) { o.Pooler = pooler })
-			w := newWorld(t, s, 100)
+			w := newWorld(t, s, 300)
 			const n = 3000
 			for i := range 30 {
 				w.lives(t, i, n/30)
@@ -26,6 +26,14 @@ func TestPlans(t *testing.T) {
 			}
 			if _, err := s.Accept(t.Context(), waiting); err != nil {
 				t.Fatal(err)
+			}
+			for i, id := range w.people {
+				if _, err := s.Contact(t.Context(), w.ws, id); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.Resolve(t.Context(), w.ws, w.indexes[max(0, i-20):i+1]); err != nil {
+					t.Fatal(err)
+				}
 			}
 			for range 20 {
 				if _, err := s.Ready(t.Context(), w.connector, store.Place{}, 10); err != nil {
