@@ -243,10 +243,18 @@ func (p *Phones) spelled(input, region string) (Number, error) {
 		return Number{E164: e164, Country: plan.regions[at.region], Kind: at.kind}, nil
 	}
 	reason := plan.lengthReason(len(digits))
-	if reason == PhoneUnassigned && p.options.AcceptUnassigned {
+	if reason == PhoneUnassigned && p.options.AcceptUnassigned && settled(e164) {
 		return Number{E164: e164, Country: plan.regions[0], Kind: PhoneUnknown}, nil
 	}
 	return Number{}, &PhoneError{reason}
+}
+
+// settled reports whether a number read again is itself: of one that nobody was
+// assigned, a national prefix may be taken away each time it is read.
+func settled(e164 string) bool {
+	var again phonenumbers.PhoneNumber
+	err := phonenumbers.ParseToNumber(e164, "", &again)
+	return err == nil && phonenumbers.Format(&again, phonenumbers.E164) == e164
 }
 
 // shape refuses what no phone number looks like before any of it is parsed.
