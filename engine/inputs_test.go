@@ -8,9 +8,9 @@ import (
 	"github.com/parley-messaging/parley/message"
 )
 
-// TestInputs: what was begun is taken first, attempts have a small share of their
-// own and fill what is left up to their bound, nothing is lost, doubled or moved past its like, and only what
-// can be told again is shed.
+// TestInputs: what was begun is taken first, attempts have a small share of
+// their own and fill what is left up to their bound, nothing is lost, doubled or
+// moved past its like, and only what can be told again is shed.
 func TestInputs(t *testing.T) {
 	var q inputs
 	const n = 1300

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestServe is the first quarter of an hour of an operator.
@@ -26,11 +25,10 @@ func TestServe(t *testing.T) {
 		return m[1]
 	}
 	a := &api{t: t, base: find(`PARLEY_URL=(http://\S+)`), key: find(`PARLEY_API_KEY=(\S+)`)}
-	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C { // it is shown before it is stored
-		if status, _ := a.call("GET", "/v1/me", nil); status == http.StatusOK {
-			break
-		}
-	}
+	eventually(t, "the key, which is shown before it is stored, is in force", func() bool {
+		status, _ := a.call("GET", "/v1/me", nil)
+		return status == http.StatusOK
+	})
 	if me := a.want(http.StatusOK, "GET", "/v1/me", nil); text(me, "workspace") == "" {
 		t.Errorf("the key is nobody's: %v", me)
 	}
