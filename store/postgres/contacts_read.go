@@ -44,8 +44,8 @@ func find(ctx context.Context, tx pgx.Tx, scan func(pgx.Rows) error, sql string,
 // personSQL reads people and all that hangs on them with one statement: their
 // cost is that of the round trip. It is to be filled with a SELECT of the columns
 // of p; idx is an index somebody asked for, id is NULL where nobody has it. The
-// workspace of identities is looked at behind their contact: while the planner
-// knows nothing of the table it would go through all of a workspace's.
+// workspace of identities is looked at behind their contact: the planner has
+// been seen to go through all of a workspace's instead of a contact's.
 const personSQL = `WITH p (n, idx, id, version, key, key_version, created_at, erased_at, profile) AS MATERIALIZED (%s),
 	ids AS MATERIALIZED (SELECT DISTINCT id FROM p WHERE id IS NOT NULL),
 	x AS MATERIALIZED (SELECT x.* FROM ids CROSS JOIN LATERAL (SELECT * FROM identities x WHERE x.contact = ids.id OFFSET 0) x WHERE x.workspace = $1),
