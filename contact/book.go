@@ -16,11 +16,10 @@ import (
 )
 
 const (
-	// A person with one number takes about 550 bytes, of which 240 are
-	// store.Person: 60 MB in all.
-	defaultSize = 50_000
+	// A person with one number takes about 310 bytes: 31 MB in all.
+	defaultSize = 100_000
 	// hotSealers bounds the expanded keys held: 800 bytes each.
-	hotSealers = 4096
+	hotSealers = 1024
 )
 
 // Options are what a Book stands on.
@@ -29,7 +28,7 @@ type Options struct {
 	Workspaces *workspace.Registry
 	Now        func() time.Time
 	IDs        *id.Maker
-	Size       int // persons held in memory; 0 = 50,000
+	Size       int // persons held in memory; 0 = 100,000
 }
 
 // A Book finds people by address or id and keeps those asked for lately in
@@ -82,7 +81,7 @@ func (b *Book) Resolve(ctx context.Context, ws message.WorkspaceID, a message.Ad
 		return nil, err
 	}
 	at := index(h.keys, a)
-	if p := b.cache.find(ws, at); p != nil {
+	if p := b.held(ctx, h, b.cache.find(ws, at)); p != nil {
 		return p, nil
 	}
 	people, _, err := b.read(ctx, h, ws, [][16]byte{at})
@@ -155,7 +154,7 @@ func (b *Book) behind(ctx context.Context, h *home, ws message.WorkspaceID, inde
 	var missing [][16]byte
 	var places []int
 	for i, at := range indexes {
-		if out[i] = b.cache.find(ws, at); out[i] == nil {
+		if out[i] = b.held(ctx, h, b.cache.find(ws, at)); out[i] == nil {
 			missing = append(missing, at)
 			places = append(places, i)
 		}
@@ -205,31 +204,51 @@ func (b *Book) read(ctx context.Context, h *home, ws message.WorkspaceID, indexe
 
 // admit opens the key of a person that was read and holds them in memory.
 func (b *Book) admit(ctx context.Context, h *home, row *store.Person, seen uint64) (*Person, error) {
-	p := &Person{Person: *row, home: h}
+	p := &Person{Person: *row, wrapped: row.Key, home: h}
+	p.Key = nil
 	if p.Erased() {
 		return p, nil
 	}
-	err := b.workspaces.Retry(ctx, row.Workspace, func() (err error) {
-		p.key, err = h.keys.OpenContactKey(row.ID, row.Key)
-		return err
-	})
-	if err != nil {
+	if err := b.unlock(ctx, p); err != nil {
 		return nil, err
 	}
-	p.Key = nil
-	b.cache.put(p, seen)
+	if seen != notHeld {
+		b.cache.put(p.pack(), seen)
+	}
 	return p, nil
+}
+
+// unlock opens the key of a person.
+func (b *Book) unlock(ctx context.Context, p *Person) error {
+	return b.workspaces.Retry(ctx, p.Workspace, func() (err error) {
+		p.key, err = p.home.keys.OpenContactKey(p.ID, p.wrapped)
+		return err
+	})
+}
+
+// held makes a person of what memory holds; nil of nothing, and where the key is
+// wrapped under one that was retired since.
+func (b *Book) held(ctx context.Context, h *home, from packed) *Person {
+	if from == nil {
+		return nil
+	}
+	p := from.unpack()
+	p.home = h
+	if b.unlock(ctx, p) != nil {
+		return nil
+	}
+	return p
 }
 
 // ByID gives a person by id. It fails with store.ErrNotFound; someone who was
 // erased is found, with Erased true.
 func (b *Book) ByID(ctx context.Context, ws message.WorkspaceID, contact message.ContactID) (*Person, error) {
-	if p := b.cache.get(ws, contact); p != nil {
-		return p, nil
-	}
 	h, err := b.home(ctx, ws)
 	if err != nil {
 		return nil, err
+	}
+	if p := b.held(ctx, h, b.cache.get(ws, contact)); p != nil {
+		return p, nil
 	}
 	seen := b.cache.seen()
 	row, err := b.store.Contact(ctx, ws, contact)
@@ -272,7 +291,7 @@ func (b *Book) draft(h *home, ws message.WorkspaceID, as []message.Address, kept
 	p := &Person{home: h}
 	p.ID, p.Workspace, p.CreatedAt = b.ids.Contact(now), ws, now
 	key, wrapped := h.keys.NewContactKey(p.ID)
-	p.key, p.KeyVersion = key, int32(vault.WrappedVersion(wrapped))
+	p.key, p.wrapped, p.KeyVersion = key, wrapped, int32(vault.WrappedVersion(wrapped))
 	p.Suppressed = kept
 	for _, a := range as {
 		one, err := p.SealIdentity(a, now)
@@ -294,10 +313,10 @@ func (b *Book) Stored(p *Person) {
 	if p.New == nil {
 		return
 	}
-	q := &Person{Person: p.Person, key: p.key, home: p.home}
+	q := &Person{Person: p.Person, wrapped: p.wrapped}
 	q.Profile = p.New.Profile
 	q.Version = max(q.Version, 1)
-	b.cache.put(q, b.cache.seen())
+	b.cache.put(q.pack(), b.cache.seen())
 }
 
 // Forget drops a person from memory: something about them changed, or a

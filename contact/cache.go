@@ -1,6 +1,7 @@
 package contact
 
 import (
+	"bytes"
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
@@ -8,9 +9,9 @@ import (
 	"github.com/parley-messaging/parley/message"
 )
 
-// A cache holds persons by id and by blind index. Shards have their own locks;
-// room is made by the clock rule: a hand passes over the entries of a shard
-// and takes the first that nobody asked for since it came by.
+// A cache holds packed persons by id and by blind index. Shards have their own
+// locks; room is made by the clock rule: a hand passes over the places of a
+// shard and takes the first that nobody asked for since it came by.
 type cache struct {
 	people  [shards]peopleShard
 	indexes [shards]indexShard
@@ -22,37 +23,41 @@ const shards = 64
 // notHeld, given to put as seen, holds nothing.
 const notHeld = ^uint64(0)
 
-type entry struct {
-	person atomic.Pointer[Person]
-	used   atomic.Bool
+type peopleShard struct {
+	mu     sync.Mutex
+	size   int
+	byID   map[message.ContactID]uint32 // number of the place
+	places []place
+	hand   int
 }
 
-type peopleShard struct {
-	mu   sync.Mutex
-	size int
-	byID map[message.ContactID]*entry
-	ring []*entry
-	hand int
+// A place holds one person; nil: it is free.
+type place struct {
+	person packed
+	used   bool
 }
 
 type indexShard struct {
 	mu sync.RWMutex
-	of map[[16]byte]*entry
+	of map[[16]byte]spot
 }
+
+// A spot names a place: its number, and in the low bits its shard.
+type spot uint32
 
 func newCache(size int) *cache {
 	c := new(cache)
 	for i := range c.people {
 		c.people[i].size = max(size/shards, 1)
-		c.people[i].byID = make(map[message.ContactID]*entry)
-		c.indexes[i].of = make(map[[16]byte]*entry)
+		c.people[i].byID = make(map[message.ContactID]uint32)
+		c.indexes[i].of = make(map[[16]byte]spot)
 	}
 	return c
 }
 
 // Both keys end in random bits.
-func (c *cache) ofID(id message.ContactID) *peopleShard {
-	return &c.people[binary.LittleEndian.Uint16(id[14:])%shards]
+func shardOf(id message.ContactID) uint32 {
+	return uint32(binary.LittleEndian.Uint16(id[14:]) % shards)
 }
 
 func (c *cache) ofIndex(index [16]byte) *indexShard {
@@ -60,133 +65,130 @@ func (c *cache) ofIndex(index [16]byte) *indexShard {
 }
 
 // find gives the person behind an index, or nil.
-func (c *cache) find(ws message.WorkspaceID, index [16]byte) *Person {
-	s := c.ofIndex(index)
-	s.mu.RLock()
-	e := s.of[index]
-	s.mu.RUnlock()
-	return e.of(ws)
+func (c *cache) find(ws message.WorkspaceID, index [16]byte) packed {
+	x := c.ofIndex(index)
+	x.mu.RLock()
+	at, ok := x.of[index]
+	x.mu.RUnlock()
+	if !ok {
+		return nil
+	}
+	s := &c.people[at%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// The place may have become someone else's in between.
+	p := &s.places[at/shards]
+	if p.person == nil || p.person.workspace() != ws || !p.person.has(index) {
+		return nil
+	}
+	p.used = true
+	return p.person
 }
 
 // get gives a person by id, or nil.
-func (c *cache) get(ws message.WorkspaceID, id message.ContactID) *Person {
-	s := c.ofID(id)
+func (c *cache) get(ws message.WorkspaceID, id message.ContactID) packed {
+	s := &c.people[shardOf(id)]
 	s.mu.Lock()
-	e := s.byID[id]
-	s.mu.Unlock()
-	return e.of(ws)
-}
-
-func (e *entry) of(ws message.WorkspaceID) *Person {
-	if e == nil {
+	defer s.mu.Unlock()
+	at, ok := s.byID[id]
+	if !ok || s.places[at].person.workspace() != ws {
 		return nil
 	}
-	p := e.person.Load()
-	if p == nil || p.Workspace != ws {
-		return nil
-	}
-	if !e.used.Load() {
-		e.used.Store(true)
-	}
-	return p
+	s.places[at].used = true
+	return s.places[at].person
 }
 
 // seen is what put needs to know about the time before a reading began.
 func (c *cache) seen() uint64 { return c.gone.Load() }
 
 // put holds a person that was read after seen was called. It does nothing if
-// anyone was forgotten since: the reading may be older than the forgetting.
-func (c *cache) put(p *Person, seen uint64) {
-	s := c.ofID(p.ID)
+// anyone was forgotten since: the reading may be older than the forgetting. Who
+// is never asked for again makes room before the others.
+func (c *cache) put(p packed, seen uint64) {
+	id := p.contact()
+	shard := shardOf(id)
+	s := &c.people[shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.gone.Load() != seen {
 		return
 	}
-	e := s.byID[p.ID]
-	if e == nil {
-		e = s.room()
-		e.used.Store(true)
-		s.byID[p.ID] = e
-		if old := e.person.Load(); old != nil {
-			delete(s.byID, old.ID)
-			c.unindex(old, e)
-		}
-	} else if old := e.person.Load(); old != nil {
-		if old.Version > p.Version {
+	at, ok := s.byID[id]
+	if !ok {
+		at = s.room()
+		s.byID[id] = at
+	}
+	here := &s.places[at]
+	if here.person != nil {
+		if ok && here.person.version() > p.version() {
 			return
 		}
-		c.unindex(old, e)
+		if !ok {
+			delete(s.byID, here.person.contact())
+		}
+		c.unindex(here.person, spot(at*shards+shard))
 	}
-	e.person.Store(p)
-	for i := range p.Identities {
-		index := p.Identities[i].Index
-		s := c.ofIndex(index)
-		s.mu.Lock()
-		s.of[index] = e
-		s.mu.Unlock()
+	here.person = p
+	for _, index := range p.indexes() {
+		x := c.ofIndex(index)
+		x.mu.Lock()
+		x.of[index] = spot(at*shards + shard)
+		x.mu.Unlock()
 	}
 }
 
-// replace changes what is held of a person without a new reading; nothing
-// happens unless old is what is held.
-func (c *cache) replace(old, p *Person) {
-	s := c.ofID(p.ID)
+// replace changes what is held of a person without a new reading, and nothing of
+// their indexes; nothing happens unless old is what is held.
+func (c *cache) replace(old, p packed) {
+	s := &c.people[shardOf(p.contact())]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.byID[p.ID]; e != nil {
-		e.person.CompareAndSwap(old, p)
+	if at, ok := s.byID[p.contact()]; ok && bytes.Equal(s.places[at].person, old) {
+		s.places[at].person = p
 	}
 }
 
 // forget drops a person.
 func (c *cache) forget(ws message.WorkspaceID, id message.ContactID) {
-	s := c.ofID(id)
+	shard := shardOf(id)
+	s := &c.people[shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.gone.Add(1)
-	e := s.byID[id]
-	if e == nil {
+	at, ok := s.byID[id]
+	if !ok || s.places[at].person.workspace() != ws {
 		return
 	}
-	if old := e.person.Load(); old != nil {
-		if old.Workspace != ws {
-			return
-		}
-		c.unindex(old, e)
-		old.sealer.Store(nil)
-	}
+	c.unindex(s.places[at].person, spot(at*shards+shard))
 	delete(s.byID, id)
-	// The entry is no longer anyone's: the hand finds it free.
-	e.person.Store(nil)
-	e.used.Store(false)
+	s.places[at] = place{} // the hand finds it free
 }
 
-func (c *cache) unindex(p *Person, e *entry) {
-	for i := range p.Identities {
-		index := p.Identities[i].Index
-		s := c.ofIndex(index)
-		s.mu.Lock()
-		if s.of[index] == e {
-			delete(s.of, index)
+func (c *cache) unindex(p packed, at spot) {
+	for _, index := range p.indexes() {
+		x := c.ofIndex(index)
+		x.mu.Lock()
+		if x.of[index] == at {
+			delete(x.of, index)
 		}
-		s.mu.Unlock()
+		x.mu.Unlock()
 	}
 }
 
-// room gives a free entry: a new one while there is space, else that of the
-// person not asked for the longest, still filled.
-func (s *peopleShard) room() *entry {
-	if len(s.ring) < s.size {
-		e := new(entry)
-		s.ring = append(s.ring, e)
-		return e
+// room gives a free place: a new one while there is space, else that of a person
+// nobody asked for lately, still filled.
+func (s *peopleShard) room() uint32 {
+	if len(s.places) < s.size {
+		s.places = append(s.places, place{})
+		return uint32(len(s.places) - 1)
 	}
 	for {
-		e := s.ring[s.hand]
-		s.hand = (s.hand + 1) % len(s.ring)
-		if !e.used.Swap(false) {
-			return e
+		at := s.hand
+		s.hand = (s.hand + 1) % len(s.places)
+		p := &s.places[at]
+		if p.person == nil || !p.used {
+			return uint32(at)
 		}
+		p.used = false
 	}
 }

@@ -110,7 +110,7 @@ func TestPersonsAreSmall(t *testing.T) {
 		r.book.Stored(p)
 	}
 	each := (heap() - before) / people
-	if each > 620 {
+	if each > 360 {
 		t.Errorf("a person takes %d bytes", each)
 	}
 	t.Logf("a person takes %d bytes", each)

@@ -22,16 +22,24 @@ const (
 )
 
 // A Person is a contact at one version, with its key opened. It never changes:
-// methods of Book give or cache another one. The wrapped Key is left out once
-// it was opened; Erased tells whether there is one.
+// methods of Book give or cache another one. Key is left out: Erased tells
+// whether there is one.
 type Person struct {
 	store.Person
 	// New is set on a draft: what to store with the first message.
 	New *store.NewContact
 
-	key    vault.ContactKey
-	sealer atomic.Pointer[vault.Sealer]
-	home   *home
+	key     vault.ContactKey
+	wrapped []byte // the key as it is stored
+	sealer  atomic.Pointer[vault.Sealer]
+	address atomic.Pointer[opened] // given last
+	home    *home
+}
+
+// opened is the address of one of a person's identities.
+type opened struct {
+	identity int
+	message.Address
 }
 
 // home is what all persons of a workspace share.
@@ -106,7 +114,7 @@ func (p *Person) Address(addressed []message.Channel, scopes ...string) (a messa
 			if p.Identities[i].Channel != sort {
 				continue
 			}
-			a, err := p.OpenIdentity(&p.Identities[i])
+			a, err := p.open(i)
 			if err == nil && (a.Scope == "" || len(scopes) == 0 || contains(scopes, a.Scope)) {
 				return a, p.Identities[i].Index, true
 			}
@@ -119,11 +127,23 @@ func (p *Person) Address(addressed []message.Channel, scopes ...string) (a messa
 func (p *Person) AddressOf(index [16]byte) (message.Address, bool) {
 	for i := range p.Identities {
 		if p.Identities[i].Index == index {
-			a, err := p.OpenIdentity(&p.Identities[i])
+			a, err := p.open(i)
 			return a, err == nil
 		}
 	}
 	return message.Address{}, false
+}
+
+// open is OpenIdentity for one of the person's own, which it remembers.
+func (p *Person) open(i int) (message.Address, error) {
+	if o := p.address.Load(); o != nil && o.identity == i {
+		return o.Address, nil
+	}
+	a, err := p.OpenIdentity(&p.Identities[i])
+	if err == nil {
+		p.address.Store(&opened{i, a})
+	}
+	return a, err
 }
 
 // OpenIdentity gives the address of one of the person's identities.

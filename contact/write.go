@@ -87,12 +87,12 @@ func (b *Book) Remember(ctx context.Context, p *Person, r store.Reach) error {
 	if !r.Until.IsZero() {
 		q.Reach = append(q.Reach, r)
 	}
-	b.cache.replace(p, q)
+	b.cache.replace(p.pack(), q.pack())
 	return nil
 }
 
 func (p *Person) copy() *Person {
-	q := &Person{Person: p.Person, New: p.New, key: p.key, home: p.home}
+	q := &Person{Person: p.Person, New: p.New, key: p.key, wrapped: p.wrapped, home: p.home}
 	q.sealer.Store(p.sealer.Load())
 	return q
 }
