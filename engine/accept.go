@@ -174,7 +174,7 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 		if p.person.New != nil {
 			e.o.People.Stored(p.person)
 		}
-		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: p.body, base: p.delivery.Version, country: p.country}
+		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: p.body, base: p.delivery.Version}
 		if p.person.New == nil {
 			r.person = p.person
 		}

@@ -77,6 +77,9 @@ func (t *turn) content() (*body, error) {
 // personal seals what an event may carry beside its facts: the metadata the
 // client gave. A contact that was erased leaves none.
 func (t *turn) personal(ev message.EventID) []byte {
+	if !t.r.d.Labelled {
+		return nil
+	}
 	b, err := t.content()
 	if err != nil || len(b.Metadata) == 0 {
 		return nil

@@ -35,7 +35,6 @@ type prepared struct {
 	cfg        *workspace.Config
 	person     *contact.Person
 	index      [16]byte
-	country    string
 	body       *body // apart from the rest: it is kept until the message has left
 	cands      []route.Candidate
 	renderings []channel.Rendering
@@ -64,7 +63,7 @@ func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request
 	if err != nil {
 		return nil, err
 	}
-	p.person, p.country = person, rc.country
+	p.person = person
 	if r, err = e.kept(ctx, ws, person, r); err != nil {
 		return nil, err
 	}
@@ -98,7 +97,7 @@ func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request
 	p.planned = route.Plan(p.cands, begin, begin.Add(expires))
 	d := &message.Delivery{
 		Workspace: ws, Contact: person.ID, Purpose: r.Purpose, CreatedAt: now,
-		ExpiresAt: begin.Add(expires), Steps: make([]message.Step, len(p.planned)),
+		ExpiresAt: begin.Add(expires), Country: rc.country, Labelled: len(r.Metadata) > 0, Steps: make([]message.Step, len(p.planned)),
 	}
 	if r.SendAt.After(now) {
 		d.SendAt = r.SendAt

@@ -22,8 +22,8 @@ const sendTimeout = 60 * time.Second
 
 // country gives where the recipient's number belongs; "" when there is none.
 func (e *Engine) country(t *turn) string {
-	if t.r.country != "" {
-		return t.r.country
+	if t.r.d.Country != "" {
+		return t.r.d.Country
 	}
 	p, err := t.who()
 	if err != nil || p.Erased() {
@@ -37,7 +37,7 @@ func (e *Engine) country(t *turn) string {
 	if err != nil {
 		return ""
 	}
-	t.r.country = country
+	t.r.d.Country = country
 	return country
 }
 

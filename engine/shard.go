@@ -38,7 +38,6 @@ type record struct {
 	identity [16]byte
 	sealed   []byte
 	body     *body           // opened content; nil until needed
-	country  string          // of the recipient's number; "" = not looked up or none
 	person   *contact.Person // as accepted with; dropped with the first attempt
 	base     int32           // stored version
 }

@@ -9,15 +9,21 @@ import (
 // ErrBadTrack is returned when stored bytes are not a delivery's track.
 var ErrBadTrack = errors.New("not a delivery track")
 
-const trackVersion = 1
+// trackVersion is the form that is written. In form 1, still read, times were
+// absolute, ids were given in full and it did not say whether there is metadata.
+const trackVersion = 2
 
 // AppendTrack appends everything of d that has no column of its own (all but
 // ID, Workspace, Contact, State, Version and Due) in a compact binary form.
-// The form is stored: a change of it is a new version byte.
+// The form is stored: a change of it is a new version byte. Times count from
+// CreatedAt, in microseconds.
 func (d *Delivery) AppendTrack(b []byte) []byte {
-	e := encoder{append(b, trackVersion)}
+	e := encoder{b: append(b, trackVersion)}
 	e.text(string(d.Purpose))
 	e.time(d.CreatedAt)
+	e.since = micros(d.CreatedAt)
+	e.text(d.Country)
+	e.bool(d.Labelled)
 	e.time(d.SendAt)
 	e.time(d.ExpiresAt)
 	e.time(d.EndedAt)
@@ -36,12 +42,18 @@ func (d *Delivery) AppendTrack(b []byte) []byte {
 // anything else, words that no code knows included, and never reads past b. Its
 // memory is bounded by a small multiple of len(b).
 func (d *Delivery) ReadTrack(b []byte) error {
-	if len(b) == 0 || b[0] != trackVersion {
+	if len(b) == 0 || b[0] < 1 || b[0] > trackVersion {
 		return ErrBadTrack
 	}
-	r := decoder{b: b[1:]}
+	r := decoder{b: b[1:], form: b[0]}
 	d.Purpose = Purpose(r.text())
 	d.CreatedAt = r.time()
+	d.Country, d.Labelled = "", true // not said by form 1: whoever needs it looks
+	if r.form > 1 {
+		r.since = micros(d.CreatedAt)
+		d.Country = r.text()
+		d.Labelled = r.bool()
+	}
 	d.SendAt = r.time()
 	d.ExpiresAt = r.time()
 	d.EndedAt = r.time()
@@ -70,7 +82,10 @@ const (
 	minPart    = 18
 )
 
-type encoder struct{ b []byte }
+type encoder struct {
+	b     []byte
+	since int64 // times count from here
+}
 
 func (e *encoder) int(v int64)   { e.b = binary.AppendVarint(e.b, v) }
 func (e *encoder) byte(v byte)   { e.b = append(e.b, v) }
@@ -85,6 +100,15 @@ func (e *encoder) id(v [16]byte) {
 	e.b = append(e.b, v[:]...)
 }
 
+// like is id for one that mostly is another: that takes one byte.
+func (e *encoder) like(v, other [16]byte) {
+	if v == other && v != [16]byte{} {
+		e.byte(2)
+		return
+	}
+	e.id(v)
+}
+
 func (e *encoder) bool(v bool) {
 	if v {
 		e.byte(1)
@@ -93,12 +117,26 @@ func (e *encoder) bool(v bool) {
 	}
 }
 
+// time writes the zero time as 0, so that what is told apart from it is one
+// further from 0 on its side.
 func (e *encoder) time(t time.Time) {
 	if t.IsZero() {
 		e.int(0)
-	} else {
-		e.int(t.UnixMicro())
+		return
 	}
+	v := micros(t) - e.since
+	if v >= 0 {
+		v++
+	}
+	e.int(v)
+}
+
+// micros gives Unix microseconds, 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 func (e *encoder) money(m Money) {
@@ -133,7 +171,7 @@ func (e *encoder) step(s *Step) {
 	e.int(int64(len(s.Attempts)))
 	for i := range s.Attempts {
 		a := &s.Attempts[i]
-		e.id(a.Connector)
+		e.like(a.Connector, s.Connector)
 		e.int(a.Fence)
 		e.byte(byte(a.Outcome))
 		for _, t := range [...]time.Time{a.StartedAt, a.AnsweredAt, a.SentAt, a.DeliveredAt, a.ReadAt, a.FailedAt} {
@@ -156,8 +194,10 @@ func (e *encoder) step(s *Step) {
 }
 
 type decoder struct {
-	b   []byte
-	bad bool
+	b     []byte
+	bad   bool
+	form  byte
+	since int64 // times count from here
 }
 
 func (r *decoder) int() int64 {
@@ -229,10 +269,25 @@ func (r *decoder) id() (v [16]byte) {
 	return v
 }
 
+// like reads an id that may be told to be another.
+func (r *decoder) like(other [16]byte) [16]byte {
+	if r.form > 1 && len(r.b) > 0 && r.b[0] == 2 {
+		r.b = r.b[1:]
+		return other
+	}
+	return r.id()
+}
+
 func (r *decoder) time() time.Time {
 	v := r.int()
 	if v == 0 {
 		return time.Time{}
+	}
+	if r.form > 1 {
+		if v > 0 {
+			v--
+		}
+		v += r.since
 	}
 	return time.UnixMicro(v).UTC()
 }
@@ -274,7 +329,7 @@ func (r *decoder) step(s *Step) {
 	s.Attempts = make([]Attempt, n)
 	for i := range s.Attempts {
 		a := &s.Attempts[i]
-		a.Connector = r.id()
+		a.Connector = r.like(s.Connector)
 		a.Fence = r.int()
 		a.Outcome = Outcome(r.word(byte(NotSent)))
 		for _, t := range [...]*time.Time{&a.StartedAt, &a.AnsweredAt, &a.SentAt, &a.DeliveredAt, &a.ReadAt, &a.FailedAt} {

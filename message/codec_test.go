@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"runtime"
 	"testing"
@@ -51,6 +52,7 @@ func anyAttempt(t *rapid.T) message.Attempt {
 
 func anyDelivery(t *rapid.T) *message.Delivery {
 	d := &message.Delivery{
+		Country: rapid.SampledFrom([]string{"", "FR"}).Draw(t, "country"), Labelled: rapid.Bool().Draw(t, "labelled"),
 		Purpose: rapid.SampledFrom(message.Purposes[:]).Draw(t, "purpose"), CreatedAt: anyTime(t), SendAt: anyTime(t), ExpiresAt: anyTime(t), EndedAt: anyTime(t),
 		Reason: anyWord(t), Limit: anyMoney(t),
 	}
@@ -68,6 +70,9 @@ func anyDelivery(t *rapid.T) *message.Delivery {
 		}
 		for range rapid.IntRange(0, 3).Draw(t, "attempts") {
 			s.Attempts = append(s.Attempts, anyAttempt(t))
+			if rapid.Bool().Draw(t, "same") {
+				s.Attempts[len(s.Attempts)-1].Connector = s.Connector
+			}
 		}
 		d.Steps = append(d.Steps, s)
 	}
@@ -93,6 +98,36 @@ func TestTrackRoundTrip(t *testing.T) {
 			t.Fatalf("a byte too many: %v", err)
 		}
 	})
+}
+
+// What was stored in the first form is still read.
+func TestTrackForm1(t *testing.T) {
+	raw, err := hex.DecodeString("010e7574696c6974798080afa2dbffad06008090cc8bf6ffad060000020006455552e0c5080206736d7301010200000000000000000000000000000103040000000000000000000000000000000000000005000000008089a9a3dbffad0600000000000200" +
+		"0201030400000000000000000000000000000e018089a9a3dbffad06000000000000000000020c7365616c65640900000000000000000000000000000000000000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.UnixMicro(1_790_000_000_000_000).UTC()
+	want := &message.Delivery{
+		Purpose: message.Utility, CreatedAt: at, ExpiresAt: at.Add(time.Hour), Satisfied: 1, Limit: message.Money{Micros: 70000, Currency: "EUR"}, Labelled: true,
+		Steps: []message.Step{{
+			Channel: message.SMS, Sender: message.SenderID{1, 2}, Connector: message.ConnectorID{3, 4}, State: message.StepSent, Started: at.Add(time.Second), Segments: 1,
+			Attempts: []message.Attempt{{
+				Connector: message.ConnectorID{3, 4}, Fence: 7, Outcome: message.Taken, StartedAt: at.Add(time.Second),
+				Parts: []message.Part{{Ref: []byte("sealed"), Key: message.RefKey{9}}},
+			}},
+		}},
+	}
+	got := new(message.Delivery)
+	if err := got.ReadTrack(raw); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+	if now := got.AppendTrack(nil); len(now) > len(raw)-20 {
+		t.Errorf("%d bytes in the form of today, %d in the first", len(now), len(raw))
+	}
 }
 
 // Stored bytes that were damaged cost no more memory than they are long.
@@ -137,6 +172,7 @@ func TestTrackUnknownWords(t *testing.T) {
 func FuzzReadTrack(f *testing.F) {
 	f.Add([]byte{})
 	f.Add((&message.Delivery{}).AppendTrack(nil))
+	f.Add(append([]byte{1}, (&message.Delivery{}).AppendTrack(nil)[4:]...)) // nearly the first form
 	f.Add((&message.Delivery{Purpose: message.Utility, Steps: []message.Step{{
 		Channel: message.SMS, State: message.StepSent,
 		Attempts: []message.Attempt{{Outcome: message.Taken, Parts: []message.Part{{Ref: []byte("x")}}}},

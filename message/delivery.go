@@ -28,6 +28,8 @@ type Delivery struct {
 	Reason    string    // why it ended as it did: a stable word
 	Due       time.Time // when the scheduler must look again; zero = nothing to wait for
 	Limit     Money     // max_price; zero currency = none
+	Country   string    // of the recipient's number, ISO 3166-1 alpha-2; "" = not known or none
+	Labelled  bool      // the client gave metadata, which events carry
 	Steps     []Step
 }
 
