@@ -53,7 +53,7 @@ type Options struct {
 	NoReceipts    bool
 	Types         []string
 
-	Profile string // where to write a processor profile of the first server; "" = not
+	Profile string // where to write profiles of the first server, see profile; "" = not
 
 	// Progress is called now and then; total is -1 where it is not known.
 	Progress func(phase string, done, total int64)

@@ -247,31 +247,58 @@ func (r *run) awaitWebhooks(ctx context.Context) error {
 	}
 }
 
-// profile takes a processor profile of the first server while the load runs;
-// calling what it gives waits for it and writes it down.
+// profile takes processor profiles of the first server, one after another, until
+// what it gives is called, and writes FILE, FILE.2, FILE.3 (pprof reads them as
+// one). FILE.heap is what memory held while the load ran, FILE.allocs what was
+// allocated since the server began.
 func (r *run) profile(ctx context.Context) func() error {
 	if r.o.Profile == "" {
 		return func() error { return nil }
 	}
-	seconds := max(int(r.o.Duration.Seconds()), 1)
-	failed := make(chan error, 1)
+	stop, failed := make(chan struct{}), make(chan error, 1)
 	go func() {
-		failed <- func() error {
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.servers[0].admin+"/debug/pprof/profile?seconds="+strconv.Itoa(seconds), nil)
-			if err != nil {
-				return err
+		for n := 1; ; n++ {
+			name := r.o.Profile
+			if n > 1 {
+				name += "." + strconv.Itoa(n)
 			}
-			res, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return err
+			if err := r.fetchProfile(ctx, "profile?seconds="+strconv.Itoa(profileSpan), name); err != nil {
+				failed <- err
+				return
 			}
-			defer res.Body.Close() //nolint:errcheck // read to its end
-			raw, err := io.ReadAll(res.Body)
-			if err != nil {
-				return err
+			if n == 1 {
+				if err := r.fetchProfile(ctx, "heap", r.o.Profile+".heap"); err != nil {
+					failed <- err
+					return
+				}
 			}
-			return os.WriteFile(r.o.Profile, raw, 0o600)
-		}()
+			select {
+			case <-stop:
+				failed <- r.fetchProfile(ctx, "allocs", r.o.Profile+".allocs")
+				return
+			default:
+			}
+		}
 	}()
-	return func() error { return <-failed }
+	return func() error { close(stop); return <-failed }
+}
+
+// profileSpan is how many seconds each processor profile covers.
+const profileSpan = 5
+
+func (r *run) fetchProfile(ctx context.Context, what, file string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.servers[0].admin+"/debug/pprof/"+what, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // read to its end
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, raw, 0o600)
 }

@@ -32,7 +32,7 @@ type benchCmd struct {
 	Binds       int           `help:"SMPP links of each connector." default:"1"`
 	Window      int           `help:"Submits, and receipts likewise, that wait for their answer on one SMPP link." default:"500"`
 	Dir         string        `help:"Folder to work in; kept, and used again with what it holds. Default: a temporary one." type:"path"`
-	Profile     string        `help:"Write a processor profile of the first server here." type:"path"`
+	Profile     string        `help:"Write profiles of the first server: FILE, FILE.2 … of the processor, FILE.heap and FILE.allocs of memory." type:"path"`
 	JSON        bool          `name:"json" help:"Print one JSON object on one line."`
 
 	URL    string     `name:"url" help:"Measure this running server with what it is configured with, instead of starting one." env:"PARLEY_BENCH_URL"`
