@@ -63,6 +63,10 @@ func openBody(p *contact.Person, id message.MessageID, sealed []byte) (*body, er
 // content gives the opened body of the turn's message.
 func (t *turn) content() (*body, error) {
 	if t.r.body == nil {
+		if t.r.bare {
+			t.stale = true
+			return nil, errBare
+		}
 		p, err := t.who()
 		if err != nil {
 			return nil, err

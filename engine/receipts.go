@@ -61,7 +61,7 @@ func (e *Engine) receipt(a *account, r *message.Receipt, done func(error)) {
 	for _, alt := range r.Alt {
 		keys = append(keys, room.Keys.Ref(a.id, alt))
 	}
-	if ref, ok := e.refs.any(a.id, keys); ok {
+	if ref, ok := e.refs.any(a, keys); ok {
 		e.settleRef(a, ref, r, false, done)
 		return
 	}
@@ -235,7 +235,7 @@ func (m *matcher) match(ls []lookup) {
 	items := make([]*store.Lookup, 0, len(ls))
 	of := make([]lookup, 0, len(ls))
 	for _, l := range ls {
-		if ref, ok := m.e.refs.any(l.a.id, l.keys); ok {
+		if ref, ok := m.e.refs.any(l.a, l.keys); ok {
 			m.e.settleRef(l.a, ref, l.r, false, l.done)
 			continue
 		}
@@ -306,7 +306,7 @@ func (e *Engine) unpark(p *store.Parked) {
 			e.log.Warn("parked receipt not cleared", "error", err)
 		}
 	}
-	if ref, ok := e.refs.any(p.Connector, p.Keys); ok {
+	if ref, ok := e.refs.any(a, p.Keys); ok {
 		e.settleRef(a, ref, r, false, done)
 		return
 	}

@@ -36,16 +36,26 @@ func (g *group) one(err error) {
 }
 
 // A refCache holds open refs of recent attempts, so that most receipts need no
-// look-up. What it misses is in the store.
+// look-up. What it misses is in the store. A key is made with the id of its
+// connector: none stands for two.
 type refCache struct {
 	mu    sync.Mutex
-	refs  map[store.RefName]store.OpenRef
-	order []store.RefName
 	limit int
+	refs  map[message.RefKey]heldRef
+	ring  []message.RefKey // the last ones put
+	next  int
+}
+
+type heldRef struct {
+	message message.MessageID
+	slot    uint32 // in the ring
+	attempt uint16
+	step    uint8
+	part    uint8
 }
 
 func (c *refCache) init(limit int) {
-	c.refs = make(map[store.RefName]store.OpenRef)
+	c.refs = make(map[message.RefKey]heldRef)
 	c.limit = limit
 }
 
@@ -55,27 +65,42 @@ func (c *refCache) put(r store.OpenRef) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refs[r.RefName] = r
-	c.order = append(c.order, r.RefName)
-	for len(c.order) > c.limit {
-		delete(c.refs, c.order[0])
-		c.order = c.order[1:]
+	held := heldRef{message: r.Message, attempt: r.Attempt, step: r.Step, part: r.Part}
+	if old, ok := c.refs[r.Key]; ok {
+		held.slot = old.slot
+		c.refs[r.Key] = held
+		return
 	}
+	if len(c.ring) < c.limit {
+		held.slot = uint32(len(c.ring))
+		c.ring = append(c.ring, r.Key)
+	} else {
+		held.slot = uint32(c.next)
+		if old := c.ring[c.next]; c.refs[old].slot == held.slot {
+			delete(c.refs, old)
+		}
+		c.ring[c.next] = r.Key
+		c.next = (c.next + 1) % c.limit
+	}
+	c.refs[r.Key] = held
 }
 
 func (c *refCache) drop(n store.RefName) {
 	c.mu.Lock()
-	delete(c.refs, n)
+	delete(c.refs, n.Key)
 	c.mu.Unlock()
 }
 
-// any gives the ref of the first key that is known.
-func (c *refCache) any(id message.ConnectorID, keys []message.RefKey) (store.OpenRef, bool) {
+// any gives the ref of the first key that is known of an account.
+func (c *refCache) any(a *account, keys []message.RefKey) (store.OpenRef, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, k := range keys {
-		if r, ok := c.refs[store.RefName{Connector: id, Key: k}]; ok {
-			return r, true
+		if r, ok := c.refs[k]; ok {
+			return store.OpenRef{
+				RefName: store.RefName{Connector: a.id, Key: k}, Workspace: a.ws,
+				Message: r.message, Step: r.step, Attempt: r.attempt, Part: r.part,
+			}, true
 		}
 	}
 	return store.OpenRef{}, false

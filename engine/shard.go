@@ -27,6 +27,7 @@ type shard struct {
 
 	cache map[message.MessageID]*record
 	order []message.MessageID // of insertion, for eviction
+	cold  cold                // what was evicted and waits for a receipt
 
 	unsure time.Duration // how long to wait should a commit's outcome be unknown again
 }
@@ -40,10 +41,11 @@ type record struct {
 	body     *body           // opened content; nil until needed
 	person   *contact.Person // as accepted with; dropped with the first attempt
 	base     int32           // stored version
+	bare     bool            // sealed was left out
 }
 
 func newShard(e *Engine) *shard {
-	s := &shard{e: e, cache: make(map[message.MessageID]*record)}
+	s := &shard{e: e, cache: make(map[message.MessageID]*record), cold: newCold(8 * e.o.Cache)}
 	s.cond = sync.NewCond(&s.mu)
 	return s
 }
@@ -122,9 +124,9 @@ func (s *shard) work(ins []input) {
 func (s *shard) load(ins []input) []input {
 	var missing map[message.WorkspaceID][]message.MessageID
 	for _, in := range ins {
-		if r, ok := s.cache[in.id]; ok {
-			if in.rec != nil && in.rec.base > r.base {
-				s.cache[in.id] = in.rec // another node moved it since we last did
+		if r := s.held(in.id); r != nil {
+			if in.rec != nil && (in.rec.base > r.base || r.bare && in.rec.base == r.base) {
+				s.cache[in.id] = in.rec // another node moved it since we last did, or it is whole
 			}
 			continue
 		}
@@ -149,6 +151,24 @@ func (s *shard) load(ins []input) []input {
 		}
 	}
 	return ins
+}
+
+// held gives a record that is in memory, or nil.
+func (s *shard) held(id message.MessageID) *record {
+	if r := s.cache[id]; r != nil {
+		return r
+	}
+	r := s.cold.take(id)
+	if r != nil {
+		s.keep(r)
+	}
+	return r
+}
+
+// forget drops what is in memory of a delivery.
+func (s *shard) forget(id message.MessageID) {
+	delete(s.cache, id)
+	s.cold.drop(id)
 }
 
 // shed refuses what waits in the queue and can be told again.
@@ -202,7 +222,10 @@ func (s *shard) keep(r *record) {
 
 func (s *shard) evict() {
 	for len(s.cache) > s.e.o.Cache && len(s.order) > 0 {
-		delete(s.cache, s.order[0])
+		if r := s.cache[s.order[0]]; r != nil {
+			s.cold.put(r)
+			delete(s.cache, s.order[0])
+		}
 		s.order = s.order[1:]
 	}
 	if cap(s.order) > 4*s.e.o.Cache && len(s.order) < cap(s.order)/2 || len(s.order) > 4*s.e.o.Cache {
@@ -309,7 +332,7 @@ func (s *shard) applied(t *turn, a store.Applied) {
 		t.inputs = slices.DeleteFunc(t.inputs, func(in input) bool { return in.job != nil && in.job == t.trying })
 		s.again(t)
 	default:
-		delete(s.cache, t.r.d.ID)
+		s.forget(t.r.d.ID)
 		for _, in := range t.inputs {
 			if in.gone != nil {
 				in.gone()
@@ -346,7 +369,7 @@ func (s *shard) again(t *turn) { s.repeat(t, 1) }
 
 // repeat is again; cost is what it takes of the tries of each input.
 func (s *shard) repeat(t *turn, cost int) {
-	delete(s.cache, t.r.d.ID)
+	s.forget(t.r.d.ID)
 	for _, in := range t.inputs {
 		in.rec = nil
 		in.tries += cost

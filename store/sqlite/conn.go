@@ -185,3 +185,18 @@ func fromMicros(v int64) time.Time {
 	}
 	return time.UnixMicro(v).UTC()
 }
+
+// distinct lists the values of a table's leading column by jumping from one to
+// the next.
+func (c *conn) distinct(column, table string) (list []int64, err error) {
+	q := c.q(`WITH RECURSIVE t (v) AS (SELECT min(` + column + `) FROM ` + table + ` UNION ALL
+		SELECT (SELECT min(` + column + `) FROM ` + table + ` WHERE ` + column + ` > v) FROM t WHERE v IS NOT NULL)
+		SELECT v FROM t WHERE v IS NOT NULL`)
+	for {
+		more, err := q.row()
+		if err != nil || !more {
+			return list, err
+		}
+		list = append(list, q.i(0))
+	}
+}

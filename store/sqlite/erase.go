@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/parley-messaging/parley/message"
@@ -21,18 +22,23 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 			return err
 		}
 		verdict = store.Done
-		if err := w.flush(); err != nil { // what this group logged of them goes too
+		// What this group logged of them goes too, and so does every message.
+		if err := errors.Join(w.flush(), w.catchUpPerson(c.n)); err != nil {
 			return err
 		}
 		for _, sql := range []string{
 			`DELETE FROM reach WHERE (workspace, identity) IN (SELECT workspace, identity FROM identities WHERE contact = ?)`,
 			`DELETE FROM identities WHERE contact = ?`,
 			`DELETE FROM windows WHERE contact = ?`,
-			`UPDATE messages SET sealed = NULL, identity = NULL WHERE contact = ?`,
 		} {
 			if err := w.c.q(sql).int(c.n).exec(); err != nil {
 				return err
 			}
+		}
+		err = w.c.q(`UPDATE messages SET sealed = NULL, identity = NULL
+			WHERE workspace = ? AND id IN (SELECT message FROM contact_messages WHERE contact = ?)`).int(workspace).int(c.n).exec()
+		if err != nil {
+			return err
 		}
 		for _, sql := range []string{
 			`DELETE FROM media_chunks WHERE workspace = ?1 AND media IN (SELECT id FROM media WHERE workspace = ?1 AND contact = ?2)`,

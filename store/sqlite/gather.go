@@ -23,13 +23,20 @@ type gathering struct {
 func (w *writer) serve() {
 	defer close(w.s.stopped)
 	var g gathering
-	wait := time.NewTimer(time.Hour)
+	wait, idle := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer wait.Stop()
+	defer idle.Stop()
 	queue, intake := w.s.queue, w.s.intake
 	for queue != nil || intake != nil {
 		busy := g.items+g.fresh >= busyAt
 		g = gathering{group: g.group[:0]}
+		if w.behind() {
+			idle.Reset(restAfter)
+		}
 		select {
+		case <-idle.C:
+			w.rest()
+			continue
 		case o, ok := <-queue:
 			if !ok {
 				queue = nil
@@ -71,6 +78,7 @@ func (w *writer) serve() {
 		clear(g.group)
 		w.tidy()
 	}
+	w.rest()
 }
 
 // drain takes what waits, work before new messages, as far as a group goes; open

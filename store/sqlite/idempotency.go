@@ -8,51 +8,45 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
-// claimKey writes an idempotency key that is new or has expired: Done. When it
-// is in use nothing is written, and the verdict is the one on its second use.
-func (w *writer) claimKey(workspace int64, k *store.Idempotency, m message.MessageID) (store.AcceptResult, error) {
-	done := store.AcceptResult{Verdict: store.Done}
-	n := w.answers + 1
-	fresh, err := w.wrote(w.c.q(`INSERT INTO idempotency (workspace, key, answer) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`).
-		int(workspace).key(k.Key).int(n))
-	if err != nil {
-		return done, err
+// usedKey gives the verdict on the second use of an idempotency key; Done when it
+// is new or has expired.
+func (w *writer) usedKey(workspace int64, k *store.Idempotency) (store.AcceptResult, error) {
+	late, _ := w.entries.answerOf(keyEntry{workspace, k.Key})
+	r, err := w.c.recall(workspace, k.Key, k.Body, k.Created, late)
+	if r.Verdict == store.Missing {
+		r.Verdict = store.Done
 	}
-	if !fresh {
-		r, err := w.c.recall(workspace, k.Key, k.Body, k.Created)
-		if err != nil || r.Verdict != store.Missing {
-			return r, err
-		}
-		if err := w.dropKey(workspace, k); err != nil {
-			return done, err
-		}
-		if err := w.c.q(`INSERT INTO idempotency (workspace, key, answer) VALUES (?, ?, ?)`).int(workspace).key(k.Key).int(n).exec(); err != nil {
-			return done, err
-		}
-	}
-	w.answers = n
-	return done, w.c.q(`INSERT INTO answers (n, workspace, key, body, message, day, expires_at, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
-		int(n).int(workspace).key(k.Key).key(k.Body).key(m).int(int64(k.Day)).time(k.Expires).blob(k.Answer).exec()
+	return r, err
 }
 
-// dropKey takes back what claimKey wrote: its message was not stored.
-func (w *writer) dropKey(workspace int64, k *store.Idempotency) error {
-	if k == nil {
-		return nil
-	}
-	err := w.c.q(`DELETE FROM answers WHERE n = (SELECT answer FROM idempotency WHERE workspace = ? AND key = ?)`).int(workspace).key(k.Key).exec()
-	if err != nil {
-		return err
-	}
-	return w.c.q(`DELETE FROM idempotency WHERE workspace = ? AND key = ?`).int(workspace).key(k.Key).exec()
+// claimKey notes the answer that a key gives.
+func (w *writer) claimKey(workspace int64, k *store.Idempotency, m message.MessageID) error {
+	w.answers++
+	w.entries.addKey(keyEntry{workspace, k.Key}, w.answers)
+	return w.c.q(`INSERT INTO answers (n, workspace, key, body, message, day, expires_at, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`).
+		int(w.answers).int(workspace).key(k.Key).key(k.Body).key(m).int(int64(k.Day)).time(k.Expires).blob(k.Answer).exec()
 }
 
-func (c *conn) recall(workspace int64, key, body [16]byte, now time.Time) (store.AcceptResult, error) {
-	q := c.q(`SELECT a.body, a.message, a.day, a.expires_at, a.answer FROM idempotency i CROSS JOIN answers a ON a.n = i.answer
-		WHERE i.workspace = ? AND i.key = ?`).int(workspace).key(key)
-	more, err := q.row()
-	if err != nil || !more {
-		return store.AcceptResult{Verdict: store.Missing}, err
+// recall gives what a key was answered with. late is the number of the answer
+// where the table of keys may not hold it yet, else 0.
+func (c *conn) recall(workspace int64, key, body [16]byte, now time.Time, late int64) (store.AcceptResult, error) {
+	const answer = `SELECT a.body, a.message, a.day, a.expires_at, a.answer FROM `
+	var q *stmt
+	more := false
+	if late > 0 {
+		// A commit that did not happen may have left the number to another key.
+		q = c.q(answer + `answers a WHERE a.n = ? AND a.workspace = ? AND a.key = ?`).int(late).int(workspace).key(key)
+		var err error
+		if more, err = q.row(); err != nil {
+			return store.AcceptResult{}, err
+		}
+	}
+	if !more {
+		q = c.q(answer + `idempotency i CROSS JOIN answers a ON a.n = i.answer WHERE i.workspace = ? AND i.key = ?`).int(workspace).key(key)
+		var err error
+		if more, err = q.row(); err != nil || !more {
+			return store.AcceptResult{Verdict: store.Missing}, err
+		}
 	}
 	defer q.done()
 	switch {
@@ -67,8 +61,10 @@ func (c *conn) recall(workspace int64, key, body [16]byte, now time.Time) (store
 
 // Recall looks up what an idempotency key gave.
 func (s *Store) Recall(ctx context.Context, ws message.WorkspaceID, key, body [16]byte, now time.Time) (r store.AcceptResult, err error) {
+	workspace := s.names.find(ws)
+	late, _ := s.writer.entries.answerOf(keyEntry{workspace, key})
 	err = s.read(ctx, func(c *conn) error {
-		r, err = c.recall(s.names.find(ws), key, body, now)
+		r, err = c.recall(workspace, key, body, now, late)
 		return err
 	})
 	return r, err

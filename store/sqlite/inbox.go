@@ -83,37 +83,25 @@ func (s *Store) Defer(ctx context.Context, id message.EventID, why string, until
 	return err
 }
 
-// Match finds what receipts are about, and parks those about nothing known.
-// Most are found by a reader; the writer looks again at the rest, and since it
-// is the one that opens refs, neither can miss the other.
+// Match finds what receipts are about, and parks those about nothing known. Nearly
+// all are found in the engine's memory: the rest is the writer's to find, which
+// is the one that opens refs and holds those that are not in their table yet, so
+// that neither can miss the other.
 func (s *Store) Match(ctx context.Context, items []*store.Lookup) ([]store.Matched, error) {
 	results := make([]store.Matched, len(items))
-	var left []int
-	err := s.read(ctx, func(c *conn) error {
+	err := s.write(ctx, len(items), func(w *writer) error {
+		if err := w.catchUpRefs(); err != nil {
+			return err
+		}
 		for i, l := range items {
 			var err error
-			if results[i], err = s.match(c, l); err != nil {
+			if results[i], err = s.match(w.c, l); err != nil {
 				return err
 			}
-			if !results[i].Found && l.Park != nil {
-				left = append(left, i)
-			}
-		}
-		return nil
-	})
-	if err != nil || len(left) == 0 {
-		return results, err
-	}
-	err = s.write(ctx, len(left), func(w *writer) error {
-		for _, i := range left {
-			var err error
-			if results[i], err = s.match(w.c, items[i]); err != nil {
-				return err
-			}
-			if results[i].Found {
+			if results[i].Found || l.Park == nil {
 				continue
 			}
-			if err := w.park(items[i].Park); err != nil {
+			if err := w.park(l.Park); err != nil {
 				return err
 			}
 		}
@@ -148,6 +136,9 @@ func (s *Store) Unpark(ctx context.Context, ws message.WorkspaceID, ids []messag
 // expired without one. Only the parked that expired need the writer.
 func (s *Store) Rematch(ctx context.Context, now time.Time, limit int) (found []store.Rematched, lost []store.Parked, err error) {
 	var old []store.Parked
+	if err := s.caughtUpForParked(ctx); err != nil {
+		return nil, nil, err
+	}
 	err = s.snapshot(ctx, func(c *conn) error {
 		fit, err := s.parkedRows(c.q(`SELECT ` + parkedColumns + ` FROM parked p WHERE EXISTS
 			(SELECT 1 FROM parked_keys k CROSS JOIN refs r ON r.connector = k.connector AND r.key = k.key AND r.inferred = k.inferred
@@ -184,6 +175,9 @@ func (s *Store) Rematch(ctx context.Context, now time.Time, limit int) (found []
 			if !there {
 				continue
 			}
+			if err := w.catchUpRefs(); err != nil {
+				return err
+			}
 			m, err := s.match(w.c, lookup(&p))
 			if err != nil {
 				return err
@@ -202,6 +196,20 @@ func (s *Store) Rematch(ctx context.Context, now time.Time, limit int) (found []
 		return nil, nil, err
 	}
 	return found, lost, nil
+}
+
+// caughtUpForParked lets refs be written where there is a parked receipt that one
+// of them may be for.
+func (s *Store) caughtUpForParked(ctx context.Context) error {
+	var parked int64
+	err := s.read(ctx, func(c *conn) (err error) {
+		parked, err = c.count(`SELECT count(*) FROM (SELECT 1 FROM parked LIMIT 1)`)
+		return err
+	})
+	if err != nil || parked == 0 {
+		return err
+	}
+	return s.caughtUpRefs(ctx)
 }
 
 func lookup(p *store.Parked) *store.Lookup {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -39,21 +38,18 @@ func (w *writer) accept(a *store.Acceptance) (store.AcceptResult, error) {
 		return store.AcceptResult{}, err
 	}
 	if k := a.Idempotency; k != nil {
-		// Written first and looked up only when it is not new: nearly every key
-		// is. A verdict below takes it back.
-		before, err := w.claimKey(workspace, k, m.ID)
-		if err != nil || before.Verdict != store.Done {
+		if before, err := w.usedKey(workspace, k); err != nil || before.Verdict != store.Done {
 			return before, err
 		}
 	}
 	who, verdict, err := w.person(workspace, m.Contact, a.NewContact)
 	if err != nil || verdict != store.Done {
-		return store.AcceptResult{Verdict: verdict}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
+		return store.AcceptResult{Verdict: verdict}, err
 	}
 	if a.NewContact != nil {
 		there, err := w.exists(workspace, m.ID)
 		if err != nil || there {
-			return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
+			return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, err
 		}
 		if who, err = w.createContact(workspace, a.NewContact); err != nil {
 			return store.AcceptResult{}, err
@@ -61,10 +57,15 @@ func (w *writer) accept(a *store.Acceptance) (store.AcceptResult, error) {
 	}
 	fresh, err := w.insertMessage(workspace, who.n, m)
 	if err != nil || !fresh {
-		return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, errors.Join(err, w.dropKey(workspace, a.Idempotency))
+		return store.AcceptResult{Verdict: store.Duplicate, Message: m.ID}, err
 	}
 	if err := w.insertDelivery(workspace, a); err != nil {
 		return store.AcceptResult{}, err
+	}
+	if k := a.Idempotency; k != nil {
+		if err := w.claimKey(workspace, k, m.ID); err != nil {
+			return store.AcceptResult{}, err
+		}
 	}
 	return store.AcceptResult{Verdict: store.Done, Message: m.ID}, w.log(a.Events)
 }
@@ -114,23 +115,23 @@ func (w *writer) insertMessage(workspace, contact int64, m *store.Message) (fres
 	if err != nil {
 		return false, err
 	}
-	return w.wrote(w.c.q(`INSERT INTO messages (workspace, id, contact, direction, purpose, channel, sender, created_at, provider_at, identity, sealed)
+	fresh, err = w.wrote(w.c.q(`INSERT INTO messages (workspace, id, contact, direction, purpose, channel, sender, created_at, provider_at, identity, sealed)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`).
 		int(workspace).key(m.ID).int(contact).int(int64(m.Direction)).int(purpose).int(channel).int(sender).
 		time(m.CreatedAt).time(m.ProviderAt).id(m.Identity).blob(m.Sealed))
+	if fresh {
+		w.entries.addPerson(personEntry{contact, m.ID})
+	}
+	return fresh, err
 }
 
 func (w *writer) insertDelivery(workspace int64, a *store.Acceptance) error {
-	d := a.Delivery
 	connector, err := w.number(a.Connector)
 	if err != nil {
 		return err
 	}
-	w.buf = d.AppendTrack(w.buf[:0])
-	return w.c.q(`INSERT INTO deliveries (workspace, id, state, version, connector, priority, ready, sending, due_at, track)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).
-		int(workspace).key(d.ID).int(int64(d.State)).int(int64(d.Version)).int(connector).
-		int(int64(d.Purpose.Priority())).bool(a.Ready).bool(sending(d)).time(d.Due).blob(w.buf).exec()
+	w.stage(workspace, connector, a.Delivery, a.Ready, nil)
+	return nil
 }
 
 // sending reports whether an attempt of the current step has no answer yet.
@@ -179,17 +180,16 @@ func (w *writer) apply(c *store.Change) (store.Applied, error) {
 	if err != nil {
 		return store.Applied{}, err
 	}
-	w.buf = d.AppendTrack(w.buf[:0])
-	err = w.c.q(`UPDATE deliveries SET state = ?, version = ?, connector = ?, ready = ?, sending = ?, due_at = ?, track = ?
-		WHERE workspace = ? AND id = ? AND version = ?`).
-		int(int64(d.State)).int(int64(d.Version)).int(connector).bool(c.Ready).bool(sending(d)).time(d.Due).blob(w.buf).
-		int(workspace).key(d.ID).int(int64(d.Version) - 1).exec()
-	if err != nil {
+	version, row, ok, err := w.version(moveKey{workspace, d.ID})
+	switch {
+	case err != nil:
 		return store.Applied{}, err
+	case !ok:
+		return store.Applied{Verdict: store.Missing}, nil
+	case version != int64(d.Version)-1:
+		return store.Applied{Verdict: store.Conflict}, nil
 	}
-	if w.c.c.Changes() == 0 {
-		return w.refused(workspace, d, store.Conflict)
-	}
+	w.stage(workspace, connector, d, c.Ready, row)
 	for i := range c.Close {
 		if err := w.closeRef(workspace, d.ID, &c.Close[i]); err != nil {
 			return store.Applied{}, err
@@ -212,16 +212,13 @@ func (w *writer) apply(c *store.Change) (store.Applied, error) {
 // refused gives why a change was not written: Missing and Conflict say more
 // than a guard or a fence.
 func (w *writer) refused(workspace int64, d *message.Delivery, why store.Verdict) (store.Applied, error) {
-	q := w.c.q(`SELECT version FROM deliveries WHERE workspace = ? AND id = ?`).int(workspace).key(d.ID)
-	more, err := q.row()
-	if err != nil {
+	version, _, ok, err := w.version(moveKey{workspace, d.ID})
+	switch {
+	case err != nil:
 		return store.Applied{}, err
-	}
-	if !more {
+	case !ok:
 		return store.Applied{Verdict: store.Missing}, nil
-	}
-	defer q.done()
-	if q.i(0) != int64(d.Version)-1 {
+	case version != int64(d.Version)-1:
 		return store.Applied{Verdict: store.Conflict}, nil
 	}
 	return store.Applied{Verdict: why}, nil

@@ -1,9 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parley-messaging/parley/message"
@@ -29,35 +32,15 @@ func (s *Store) record(q *stmt) (*store.Record, error) {
 	}, nil
 }
 
-func (s *Store) records(q *stmt) ([]*store.Record, error) {
-	var list []*store.Record
-	for {
-		more, err := q.row()
-		if err != nil || !more {
-			return list, err
-		}
-		r, err := s.record(q)
-		if err != nil {
-			q.done()
-			return nil, err
-		}
-		list = append(list, r)
-	}
-}
-
 // Load reads deliveries; nil where there is none.
 func (s *Store) Load(ctx context.Context, ws message.WorkspaceID, ids []message.MessageID) ([]*store.Record, error) {
 	list := make([]*store.Record, len(ids))
 	workspace := s.names.find(ws)
-	err := s.snapshot(ctx, func(c *conn) error {
+	late := s.lates(workspace, ids)
+	err := s.snapshot(ctx, func(c *conn) (err error) {
 		for i, id := range ids {
-			q := c.q(`SELECT ` + recordColumns + ` FROM deliveries d` + recordJoin + `WHERE d.workspace = ? AND d.id = ?`).int(workspace).key(id)
-			found, err := s.records(q)
-			if err != nil {
+			if list[i], err = s.load(c, workspace, id, late[i]); err != nil {
 				return err
-			}
-			if len(found) > 0 {
-				list[i] = found[0]
 			}
 		}
 		return nil
@@ -68,36 +51,88 @@ func (s *Store) Load(ctx context.Context, ws message.WorkspaceID, ids []message.
 	return list, nil
 }
 
+// load reads one delivery, whose row may be old or not be there yet.
+func (s *Store) load(c *conn, workspace int64, id message.MessageID, late *move) (*store.Record, error) {
+	q := c.q(`SELECT m.identity, m.sealed, c.id, d.state, d.version, d.connector, d.ready, d.due_at, d.track
+		FROM messages m CROSS JOIN contacts c ON c.n = m.contact LEFT JOIN deliveries d ON d.workspace = m.workspace AND d.id = m.id
+		WHERE m.workspace = ? AND m.id = ?`).int(workspace).key(id)
+	more, err := q.row()
+	if err != nil || !more {
+		return nil, err
+	}
+	defer q.done()
+	if q.null(3) && late == nil {
+		return nil, nil // it was received
+	}
+	r := &store.Record{Identity: q.key16(0), Sealed: q.bytes(1), Delivery: &message.Delivery{ID: id, Workspace: s.names.id(workspace), Contact: q.key16(2)}}
+	d := r.Delivery
+	if late != nil && (q.null(3) || q.i(4) < late.version) {
+		r.Connector, r.Ready = s.names.id(late.connector), late.place.ready
+		err = late.apply(d)
+	} else {
+		d.State, d.Version, d.Due = message.State(q.i(3)), int32(q.i(4)), q.t(7)
+		r.Connector, r.Ready = s.names.id(q.i(5)), q.b(6)
+		err = d.ReadTrack(q.bytes(8))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("delivery %s: %w", id, err)
+	}
+	return r, nil
+}
+
 // Ready reads deliveries that wait in a connector's lanes.
 func (s *Store) Ready(ctx context.Context, connector message.ConnectorID, after store.Place, limit int) (list []*store.Record, err error) {
-	err = s.read(ctx, func(c *conn) error {
+	n := s.names.find(connector)
+	late := s.lateWhere(func(m *move) bool {
+		return m.place.ready && m.connector == n && m.priority == int64(after.Priority) && bytes.Compare(m.key.id[:], after.ID[:]) > 0
+	})
+	slices.SortFunc(late, byID)
+	err = s.snapshot(ctx, func(c *conn) error {
 		q := c.q(`SELECT ` + recordColumns + ` FROM deliveries d INDEXED BY deliveries_ready` + recordJoin + `
-			WHERE d.ready = 1 AND d.connector = ? AND d.priority = ? AND d.id > ? ORDER BY d.id LIMIT ?`).
-			int(s.names.find(connector)).int(int64(after.Priority)).key(after.ID).int(int64(limit))
-		list, err = s.records(q)
+			WHERE d.ready = 1 AND d.connector = ? AND d.priority = ? AND d.id > ? ORDER BY d.id`).
+			int(n).int(int64(after.Priority)).key(after.ID)
+		list, err = s.merge(c, q, late, idComes, limit)
 		return err
 	})
 	return list, err
 }
 
-// owned lists the numbers of connectors as a JSON array.
-func (s *Store) owned(connectors []message.ConnectorID) string {
+func byID(a, b *move) int { return bytes.Compare(a.key.id[:], b.key.id[:]) }
+
+// idComes reports whether a delivery comes before a row of recordColumns, or is
+// the same.
+func idComes(m *move, q *stmt) bool {
+	id := q.key16(1)
+	return bytes.Compare(m.key.id[:], id[:]) <= 0
+}
+
+// owned gives the numbers of connectors, of none too, and lists them as a JSON
+// array.
+func (s *Store) owned(connectors []message.ConnectorID) (numbers []int64, list string) {
+	numbers = append(numbers, 0)
 	b := []byte("[0")
 	for _, id := range connectors {
 		if n := s.names.find(id); n > 0 {
+			numbers = append(numbers, n)
 			b = fmt.Appendf(b, ",%d", n)
 		}
 	}
-	return string(append(b, ']'))
+	return numbers, string(append(b, ']'))
 }
 
 // Due reads deliveries whose time has come, earliest first.
 func (s *Store) Due(ctx context.Context, owned []message.ConnectorID, now time.Time, limit int) (list []*store.Record, err error) {
-	err = s.read(ctx, func(c *conn) error {
+	numbers, among := s.owned(owned)
+	at := micros(now)
+	late := s.lateWhere(func(m *move) bool {
+		return m.place.due > 0 && m.place.due <= at && slices.Contains(numbers, m.connector)
+	})
+	slices.SortFunc(late, func(a, b *move) int { return cmp.Compare(a.place.due, b.place.due) })
+	err = s.snapshot(ctx, func(c *conn) error {
 		q := c.q(`SELECT ` + recordColumns + ` FROM deliveries d INDEXED BY deliveries_due` + recordJoin + `
 			WHERE d.due_at > 0 AND d.due_at <= ? AND d.connector IN (SELECT value FROM json_each(?))
-			ORDER BY d.due_at LIMIT ?`).time(now).text(s.owned(owned)).int(int64(limit))
-		list, err = s.records(q)
+			ORDER BY d.due_at`).int(at).text(among)
+		list, err = s.merge(c, q, late, func(m *move, q *stmt) bool { return m.place.due <= q.i(6) }, limit)
 		return err
 	})
 	return list, err
@@ -105,27 +140,40 @@ func (s *Store) Due(ctx context.Context, owned []message.ConnectorID, now time.T
 
 // NextDue gives the earliest time Due has something for.
 func (s *Store) NextDue(ctx context.Context, owned []message.ConnectorID) (due time.Time, err error) {
+	numbers, among := s.owned(owned)
+	late := s.lateDue(numbers)
 	err = s.read(ctx, func(c *conn) error {
-		q := c.q(`SELECT d.due_at FROM deliveries d INDEXED BY deliveries_due
-			WHERE d.due_at > 0 AND d.connector IN (SELECT value FROM json_each(?)) ORDER BY d.due_at LIMIT 1`).text(s.owned(owned))
-		more, err := q.row()
-		if err != nil || !more {
-			return err
+		q := c.q(`SELECT d.workspace, d.id, d.version, d.due_at FROM deliveries d INDEXED BY deliveries_due
+			WHERE d.due_at > 0 AND d.connector IN (SELECT value FROM json_each(?)) ORDER BY d.due_at`).text(among)
+		defer q.done()
+		for {
+			more, err := q.row()
+			if err != nil || !more {
+				return err
+			}
+			if m := s.late(q.i(0), q.key16(1)); m == nil || m.version <= q.i(2) {
+				due = q.t(3)
+				return nil
+			}
 		}
-		due = q.t(0)
-		q.done()
-		return nil
 	})
+	if late != 0 && (due.IsZero() || late < micros(due)) {
+		due = fromMicros(late)
+	}
 	return due, err
 }
 
 // Attempting reads deliveries of a connector whose current step is being sent.
 func (s *Store) Attempting(ctx context.Context, connector message.ConnectorID, after message.MessageID, limit int) (list []*store.Record, err error) {
-	err = s.read(ctx, func(c *conn) error {
+	n := s.names.find(connector)
+	late := s.lateWhere(func(m *move) bool {
+		return m.place.sending && m.connector == n && bytes.Compare(m.key.id[:], after[:]) > 0
+	})
+	slices.SortFunc(late, byID)
+	err = s.snapshot(ctx, func(c *conn) error {
 		q := c.q(`SELECT ` + recordColumns + ` FROM deliveries d INDEXED BY deliveries_sending` + recordJoin + `
-			WHERE d.sending = 1 AND d.connector = ? AND d.id > ? ORDER BY d.id LIMIT ?`).
-			int(s.names.find(connector)).key(after).int(int64(limit))
-		list, err = s.records(q)
+			WHERE d.sending = 1 AND d.connector = ? AND d.id > ? ORDER BY d.id`).int(n).key(after)
+		list, err = s.merge(c, q, late, idComes, limit)
 		return err
 	})
 	return list, err
@@ -138,7 +186,9 @@ const storedColumns = `m.workspace, m.id, c.id, m.direction, m.purpose, m.channe
 
 const storedJoin = ` FROM messages m CROSS JOIN contacts c ON c.n = m.contact LEFT JOIN deliveries d ON d.workspace = m.workspace AND d.id = m.id `
 
-func (s *Store) stored(q *stmt) ([]*store.Stored, error) {
+// stored reads messages. The row of a delivery may be old or not be there yet;
+// late knows.
+func (s *Store) stored(q *stmt, late func(message.MessageID) *move) ([]*store.Stored, error) {
 	var list []*store.Stored
 	for {
 		more, err := q.row()
@@ -160,6 +210,15 @@ func (s *Store) stored(q *stmt) ([]*store.Stored, error) {
 				return nil, fmt.Errorf("delivery %s: %w", m.ID, err)
 			}
 		}
+		if l := late(m.ID); l != nil {
+			if m.Delivery == nil {
+				m.Delivery = &message.Delivery{ID: m.ID, Workspace: m.Workspace, Contact: m.Contact}
+			}
+			if err := l.apply(m.Delivery); err != nil {
+				q.done()
+				return nil, fmt.Errorf("delivery %s: %w", m.ID, err)
+			}
+		}
 		list = append(list, m)
 	}
 }
@@ -168,9 +227,11 @@ func (s *Store) stored(q *stmt) ([]*store.Stored, error) {
 func (s *Store) Messages(ctx context.Context, ws message.WorkspaceID, ids []message.MessageID) ([]*store.Stored, error) {
 	list := make([]*store.Stored, len(ids))
 	workspace := s.names.find(ws)
+	late := s.lates(workspace, ids)
 	err := s.snapshot(ctx, func(c *conn) error {
 		for i, id := range ids {
-			found, err := s.stored(c.q(`SELECT ` + storedColumns + storedJoin + `WHERE m.workspace = ? AND m.id = ?`).int(workspace).key(id))
+			found, err := s.stored(c.q(`SELECT `+storedColumns+storedJoin+`WHERE m.workspace = ? AND m.id = ?`).int(workspace).key(id),
+				func(message.MessageID) *move { return late[i] })
 			if err != nil {
 				return err
 			}
@@ -208,24 +269,49 @@ func (s *Store) List(ctx context.Context, ws message.WorkspaceID, f store.Filter
 	if !f.Since.IsZero() {
 		least = idAt(f.Since.Add(-day))
 	}
-	err = s.snapshot(ctx, func(c *conn) error {
+	if f.State != 0 {
+		if err := s.caughtUpAll(ctx); err != nil {
+			s.options.Log.Debug("messages are listed by the states of their rows", "error", err)
+		}
+	}
+	workspace := s.names.find(ws)
+	if !f.Contact.IsZero() {
+		if err := s.caughtUpPerson(ctx, workspace, f.Contact); err != nil {
+			s.options.Log.Debug("messages of a contact are listed without those of a moment ago", "error", err)
+		}
+	}
+	err = s.asOf(ctx, func(c *conn, late map[moveKey]*move) error {
 		var q *stmt
-		workspace := s.names.find(ws)
-		const more = `AND (?1 = 0 OR d.state = ?1) AND (?2 = 0 OR m.direction = ?2) AND m.created_at >= ?3 AND m.created_at < ?4
-			AND m.id > ?5 AND m.id < ?6 ORDER BY m.id DESC LIMIT ?7`
+		const fits = ` AND (?1 = 0 OR d.state = ?1) AND (?2 = 0 OR m.direction = ?2) AND m.created_at >= ?3 AND m.created_at < ?4`
 		if f.Contact.IsZero() {
-			q = c.q(`SELECT ` + storedColumns + storedJoin + `WHERE m.workspace = ?8 ` + more)
+			q = c.q(`SELECT ` + storedColumns + storedJoin + `WHERE m.workspace = ?8 AND m.id > ?5 AND m.id < ?6` + fits + ` ORDER BY m.id DESC LIMIT ?7`)
 		} else {
-			q = c.q(`SELECT ` + storedColumns + storedJoin + `WHERE m.contact = (SELECT n FROM contacts WHERE workspace = ?8 AND id = ?9) ` + more)
+			q = c.q(`SELECT ` + storedColumns + ` FROM contact_messages k CROSS JOIN messages m ON m.workspace = ?8 AND m.id = k.message
+				CROSS JOIN contacts c ON c.n = m.contact LEFT JOIN deliveries d ON d.workspace = m.workspace AND d.id = m.id
+				WHERE k.contact = (SELECT n FROM contacts WHERE workspace = ?8 AND id = ?9) AND k.message > ?5 AND k.message < ?6` + fits + ` ORDER BY k.message DESC LIMIT ?7`)
 		}
 		q.int(int64(f.State)).int(int64(f.Direction)).time(f.Since).int(until).key(least).key(before).int(int64(f.Limit)).int(workspace)
 		if !f.Contact.IsZero() {
 			q.key(f.Contact)
 		}
-		list, err = s.stored(q)
+		list, err = s.stored(q, func(id message.MessageID) *move { return late[moveKey{workspace, id}] })
 		return err
 	})
 	return list, err
+}
+
+// caughtUpPerson lets what is missing of a contact's messages be written.
+func (s *Store) caughtUpPerson(ctx context.Context, workspace int64, id message.ContactID) error {
+	if !s.writer.entries.behind.Load() {
+		return nil
+	}
+	return s.write(ctx, 1, func(w *writer) error {
+		who, ok, err := w.contact(workspace, id)
+		if err != nil || !ok {
+			return err
+		}
+		return w.catchUpPerson(who.n)
+	})
 }
 
 const day = 24 * time.Hour

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
 
@@ -26,6 +27,11 @@ func (s *Store) Purge(ctx context.Context, p store.Purge) (int, error) {
 	only := s.names.find(p.Workspace)
 	if only == 0 && !p.Workspace.IsZero() {
 		only = -1 // nothing of it is stored
+	}
+	if s.writer.moves.behind.Load() || s.writer.entries.behind.Load() {
+		if err := s.write(ctx, 1, func(w *writer) error { return w.catchUpFor(p) }); err != nil {
+			return 0, err
+		}
 	}
 	total := 0
 	for _, k := range []struct {
@@ -113,21 +119,6 @@ func doomedRows(q *stmt) (rows []doomed, err error) {
 	}
 }
 
-// distinct lists the values of a table's leading column by jumping from one to
-// the next.
-func (c *conn) distinct(column, table string) (list []int64, err error) {
-	q := c.q(`WITH RECURSIVE t (v) AS (SELECT min(` + column + `) FROM ` + table + ` UNION ALL
-		SELECT (SELECT min(` + column + `) FROM ` + table + ` WHERE ` + column + ` > v) FROM t WHERE v IS NOT NULL)
-		SELECT v FROM t WHERE v IS NOT NULL`)
-	for {
-		more, err := q.row()
-		if err != nil || !more {
-			return list, err
-		}
-		list = append(list, q.i(0))
-	}
-}
-
 // workspaces lists those that have messages, or the only one asked for.
 func (c *conn) workspaces(only int64) ([]int64, error) {
 	if only != 0 {
@@ -159,7 +150,11 @@ func (s *Store) oldMessages(c *conn, only int64, before time.Time, limit int) (r
 
 func (w *writer) dropMessage(d doomed) (int, error) {
 	n := 0
+	if w.latest(moveKey{d.n, d.a}) != nil {
+		return 0, nil // it lives, or has just ended: its row is still to come
+	}
 	for _, sql := range []string{
+		`DELETE FROM contact_messages WHERE contact = (SELECT contact FROM messages WHERE workspace = ?1 AND id = ?2) AND message = ?2`,
 		`DELETE FROM messages WHERE workspace = ? AND id = ?`,
 		`DELETE FROM deliveries WHERE workspace = ? AND id = ?`,
 		`DELETE FROM charges WHERE workspace = ? AND message = ?`,
@@ -215,6 +210,9 @@ func (s *Store) oldContent(c *conn, only int64, before time.Time, limit int) (ro
 }
 
 func (w *writer) dropContent(d doomed) (int, error) {
+	if m := w.latest(moveKey{d.n, d.a}); m != nil && !message.State(m.state).Ended() {
+		return 0, nil
+	}
 	err := w.c.q(`UPDATE messages SET sealed = NULL WHERE workspace = ? AND id = ? AND sealed IS NOT NULL`).int(d.n).key(d.a).exec()
 	return w.c.c.Changes(), err
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
+// openRef makes an attempt findable. What is found by addresses is rare and
+// compared with others: it goes straight to its table.
 func (w *writer) openRef(r *store.OpenRef) error {
 	connector, err := w.number(r.Connector)
 	if err != nil {
@@ -16,6 +18,14 @@ func (w *writer) openRef(r *store.OpenRef) error {
 	if err != nil {
 		return err
 	}
+	if r.Inferred {
+		return w.insertRef(r, connector, workspace)
+	}
+	w.stageOpen(r, connector, workspace)
+	return nil
+}
+
+func (w *writer) insertRef(r *store.OpenRef, connector, workspace int64) error {
 	return w.c.q(`INSERT INTO refs (connector, key, workspace, message, step, attempt, part, inferred, at, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, expires_at = excluded.expires_at`).
 		int(connector).key(r.Key).int(workspace).key(r.Message).int(int64(r.Step)).int(int64(r.Attempt)).int(int64(r.Part)).
@@ -25,8 +35,12 @@ func (w *writer) openRef(r *store.OpenRef) error {
 // closeRef closes what one message has open under a key; another message may
 // have the same key open.
 func (w *writer) closeRef(workspace int64, id message.MessageID, r *store.RefName) error {
+	connector := w.names.find(r.Connector)
+	if w.stageClose(connector, r.Key, id) {
+		return nil
+	}
 	return w.c.q(`DELETE FROM refs WHERE connector = ? AND key = ? AND message = ? AND workspace = ?`).
-		int(w.names.find(r.Connector)).key(r.Key).key(id).int(workspace).exec()
+		int(connector).key(r.Key).key(id).int(workspace).exec()
 }
 
 // waitingFor gives the receipts that wait for refs just opened.

@@ -34,6 +34,7 @@ type Options struct {
 	Group   int              // items after which a group is closed; 0 = 1,000
 	Cache   int              // page cache of the writer in KiB; 0 = 16,384
 
+	late     int   // deliveries that gather before their rows are written; 0 = youngMoves
 	tail     int   // events of the log's end kept in memory; 0 = tailEvents
 	copyAt   int64 // pages in the write-ahead log after which it is copied; 0 = checkpointPages
 	pages    int64 // largest size of the file in pages, for tests of a full disk
@@ -119,6 +120,9 @@ func (o Options) withDefaults() Options {
 	if o.tail <= 0 {
 		o.tail = tailEvents
 	}
+	if o.late <= 0 {
+		o.late = youngMoves
+	}
 	if o.copyAt <= 0 {
 		o.copyAt = checkpointPages
 	}
@@ -132,6 +136,9 @@ func (s *Store) start(ctx context.Context) error {
 	}
 	s.writer = &writer{s: s, c: c, names: s.names}
 	if err := s.names.load(c); err != nil {
+		return err
+	}
+	if err := errors.Join(s.writer.loadMoves(), s.writer.loadEntries()); err != nil {
 		return err
 	}
 	// No other process has the file, so whoever held a lease is gone.

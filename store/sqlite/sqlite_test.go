@@ -24,6 +24,14 @@ func TestStoreFromFile(t *testing.T) {
 	})
 }
 
+// TestStoreWrittenAtOnce writes rows with the commit after, where TestStore reads
+// what is late.
+func TestStoreWrittenAtOnce(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
+		return open(t, filepath.Join(t.TempDir(), "parley.db"), Options{Now: now, Migrate: true, late: 1})
+	})
+}
+
 func open(t *testing.T, path string, o Options) *Store {
 	t.Helper()
 	if o.Now == nil {

@@ -50,6 +50,9 @@ type writer struct {
 	stale   bool // this transaction changes events the tail may hold
 	since   int  // groups since the last look at the write-ahead log
 	shred   bool // the log holds pages of an erased contact
+
+	moves   moves
+	entries entries
 }
 
 type contactKey struct {
@@ -160,9 +163,10 @@ func (w *writer) try(group []*op) (int, error) {
 			return i, w.undo(err)
 		}
 	}
-	if err := w.flush(); err != nil {
+	if err := errors.Join(w.flush(), w.flushMoves(), w.flushEntries()); err != nil {
 		return -1, w.undo(err)
 	}
+	w.moves.leave()
 	if err := w.c.q(`COMMIT`).exec(); err != nil {
 		// The frames may have reached the disk although the flush failed.
 		if zs.ErrCode(err).ToPrimary() == zs.ResultIOErr {
@@ -171,6 +175,8 @@ func (w *writer) try(group []*op) (int, error) {
 		return -1, w.undo(err)
 	}
 	w.names.keep()
+	w.moves.moved(w.s.options.late)
+	w.entries.moved()
 	w.told()
 	return -1, nil
 }
@@ -239,6 +245,9 @@ func (w *writer) load() error {
 		return err
 	}
 	if w.answers, err = w.c.count(`SELECT coalesce(max(n), 0) FROM answers`); err != nil {
+		return err
+	}
+	if err := errors.Join(w.loadMoves(), w.loadEntries()); err != nil {
 		return err
 	}
 	w.loaded = true

@@ -1,0 +1,1 @@
+-- Nothing: the store for one machine has a table here that this one does not need.
