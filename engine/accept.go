@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -205,8 +204,8 @@ func (e *Engine) answered(ctx context.Context, ws message.WorkspaceID, res store
 	if err != nil {
 		return BatchResult{Err: err}
 	}
-	a := new(Answer)
-	if err := json.Unmarshal(raw, a); err != nil {
+	a, err := unpackAnswer(res.Message, raw)
+	if err != nil {
 		return BatchResult{Err: err}
 	}
 	a.Replayed = true
@@ -264,11 +263,7 @@ func (e *Engine) acceptance(p *prepared) (*store.Acceptance, *Answer, error) {
 }
 
 func (e *Engine) idempotency(ctx context.Context, p *prepared, key, bodyHash [16]byte, a *Answer) (*store.Idempotency, error) {
-	raw, err := json.Marshal(a)
-	if err != nil {
-		return nil, err
-	}
-	day, sealed, err := e.o.Workspaces.SealDay(ctx, p.ws, p.now, sealAnswer, p.delivery.ID, raw)
+	day, sealed, err := e.o.Workspaces.SealDay(ctx, p.ws, p.now, sealAnswer, p.delivery.ID, a.pack())
 	if err != nil {
 		return nil, err
 	}
