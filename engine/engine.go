@@ -73,7 +73,7 @@ type Options struct {
 
 	Policy     flow.Policy
 	Shards     int           // workers that own deliveries; 0 = 4
-	Cache      int           // deliveries kept in memory by each shard, and eight times as many packed; 0 = 1024
+	Cache      int           // deliveries kept in memory by each shard, and four times as many packed; 0 = 1024
 	Queue      int           // messages kept in memory by each lane; 0 = 8000
 	Intake     int           // messages being taken in at once, of all tenants; 0 = 1024
 	LeaseFor   time.Duration // of a connector account; 0 = 6 s
@@ -146,7 +146,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.wire, e.cut = context.WithCancel(e.ctx)
-	e.refs.init(16 * o.Shards * o.Cache)
+	e.refs.init(8 * o.Shards * o.Cache)
 	for range o.Shards {
 		e.shards = append(e.shards, newShard(e))
 	}

@@ -45,7 +45,7 @@ type record struct {
 }
 
 func newShard(e *Engine) *shard {
-	s := &shard{e: e, cache: make(map[message.MessageID]*record), cold: newCold(8 * e.o.Cache)}
+	s := &shard{e: e, cache: make(map[message.MessageID]*record), cold: newCold(4 * e.o.Cache)}
 	s.cond = sync.NewCond(&s.mu)
 	return s
 }

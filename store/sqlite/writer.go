@@ -67,7 +67,7 @@ type contact struct {
 	erased  bool
 }
 
-const contactsKept = 200_000 // about 20 MB
+const contactsKept = 100_000 // 6 to 10 MB
 
 // write queues an op and waits for its commit.
 func (s *Store) write(ctx context.Context, items int, run func(*writer) error) error {
