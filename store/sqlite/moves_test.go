@@ -184,8 +184,8 @@ func TestStopWhileLate(t *testing.T) {
 			sh := newShop(t, late)
 			draw := rand.New(rand.NewPCG(1, uint64(late)))
 			dir := t.TempDir()
-			for round := range 12 {
-				for range 25 {
+			for round := range 6 {
+				for range 40 {
 					if len(sh.order) < 3 || draw.IntN(3) == 0 {
 						sh.accept(t, sh.people[draw.IntN(len(sh.people))])
 					} else {

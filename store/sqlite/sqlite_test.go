@@ -17,18 +17,11 @@ func TestStore(t *testing.T) {
 }
 
 // TestStoreFromFile reads the log from the file where TestStore reads its end
-// from memory.
+// from memory, and rows that were written with the commit after where TestStore
+// reads what is late.
 func TestStoreFromFile(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
-		return open(t, filepath.Join(t.TempDir(), "parley.db"), Options{Now: now, Migrate: true, tail: 1})
-	})
-}
-
-// TestStoreWrittenAtOnce writes rows with the commit after, where TestStore reads
-// what is late.
-func TestStoreWrittenAtOnce(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
-		return open(t, filepath.Join(t.TempDir(), "parley.db"), Options{Now: now, Migrate: true, late: 1})
+		return open(t, filepath.Join(t.TempDir(), "parley.db"), Options{Now: now, Migrate: true, tail: 1, late: 1})
 	})
 }
 
