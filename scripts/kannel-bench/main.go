@@ -74,6 +74,9 @@ func run(ctx context.Context) (err error) {
 	if *plots == "" {
 		return nil
 	}
+	if err := os.MkdirAll(*plots, 0o755); err != nil {
+		return err
+	}
 	return errors.Join(
 		plot(filepath.Join(*plots, "kannel-rate.svg"), "Messages a second, with receipts", "/s", all, (*bench.Contestant).Rate),
 		plot(filepath.Join(*plots, "kannel-cpu.svg"), "Processor time of a message, with receipts", "µs", all, (*bench.Contestant).Cost),
