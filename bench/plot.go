@@ -17,7 +17,7 @@ type Bar struct {
 // Plot writes bars as an SVG picture that reads on light and on dark pages.
 func Plot(w io.Writer, title, unit string, bars []Bar) error {
 	const (
-		width, left, right = 760, 300, 110
+		width, left, right = 790, 330, 110
 		line, top          = 30, 44
 	)
 	var most float64
