@@ -321,14 +321,28 @@ func (b *Book) Stored(p *Person) {
 
 // Forget drops a person from memory: something about them changed, or a
 // verdict said that what is held is old.
-func (b *Book) Forget(ws message.WorkspaceID, contact message.ContactID) { b.cache.forget(ws, contact) }
+func (b *Book) Forget(ws message.WorkspaceID, contact message.ContactID) {
+	b.cache.forget(ws, contact)
+	// Nor does what is opened of them stay: they may have been erased.
+	for i := range b.sealers {
+		if p := b.sealers[i].Load(); p != nil && p.ID == contact && p.Workspace == ws && b.sealers[i].CompareAndSwap(p, nil) {
+			p.shut()
+		}
+	}
+}
 
 // keepSealer lets at most hotSealers persons keep an expanded key.
 func (b *Book) keepSealer(p *Person) {
 	at := b.sealerNext.Add(1) % hotSealers
 	if old := b.sealers[at].Swap(p); old != nil && old != p {
-		old.sealer.Store(nil)
+		old.shut()
 	}
+}
+
+// shut lets go of what is opened of a person.
+func (p *Person) shut() {
+	p.sealer.Store(nil)
+	p.address.Store(nil)
 }
 
 // OpenEvent implements event.Opener.

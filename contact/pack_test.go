@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
+	"github.com/parley-messaging/parley/vault"
 )
 
 // What is held of a person in memory is all of them.
@@ -68,4 +69,33 @@ func TestPackedRoundTrip(t *testing.T) {
 			t.Fatal("a packed person is found by an index that is not theirs")
 		}
 	})
+}
+
+// Whoever is forgotten leaves no opened key and no address in the clear behind,
+// and no more than hotSealers others keep theirs.
+func TestForgetShuts(t *testing.T) {
+	b := &Book{cache: newCache(64)}
+	people := make([]*Person, hotSealers+10)
+	for i := range people {
+		p := new(Person)
+		p.ID = message.ContactID{byte(i), byte(i >> 8), 1}
+		p.sealer.Store(new(vault.Sealer))
+		p.address.Store(&opened{})
+		b.keepSealer(p)
+		people[i] = p
+	}
+	last := people[len(people)-1]
+	b.Forget(message.WorkspaceID{}, last.ID)
+	held := 0
+	for _, p := range people {
+		if (p.sealer.Load() == nil) != (p.address.Load() == nil) {
+			t.Fatal("half shut")
+		}
+		if p.sealer.Load() != nil {
+			held++
+		}
+	}
+	if last.sealer.Load() != nil || held != hotSealers-1 {
+		t.Errorf("%d keep their keys, the forgotten one too: %v", held, last.sealer.Load() != nil)
+	}
 }
