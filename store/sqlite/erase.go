@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/parley-messaging/parley/message"
@@ -23,7 +22,7 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 		}
 		verdict = store.Done
 		// What this group logged of them goes too, and so does every message.
-		if err := errors.Join(w.flush(), w.catchUpPerson(c.n)); err != nil {
+		if err := inTurn(w.flush, func() error { return w.catchUpPerson(c.n) }); err != nil {
 			return err
 		}
 		for _, sql := range []string{

@@ -157,6 +157,49 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestDiskFillsAnywhere fills disks of many sizes, so that a transaction fails at
+// each of its steps: SQLite may have taken it back by itself then, and what is
+// still written would be committed alone.
+func TestDiskFillsAnywhere(t *testing.T) {
+	for pages := int64(130); pages < 230; pages += 2 {
+		s := open(t, filepath.Join(t.TempDir(), "a.db"), Options{Migrate: true, pages: pages, late: 4})
+		ws := message.WorkspaceID(newID(time.Now()))
+		done := int64(0)
+		for refused := 0; refused < 3; {
+			switch err := accept(s, ws, 100+int(pages)*7); {
+			case errors.Is(err, store.ErrUnavailable):
+				refused++
+			case err != nil:
+				t.Fatal(err)
+			default:
+				done++
+			}
+		}
+		if b := books(t, s); b.Accepted != done || b.Events != done || b.Ready != done || b.Orphans != 0 {
+			t.Errorf("%d pages: %d were acknowledged, the books say %+v", pages, done, b)
+		}
+		err := s.read(t.Context(), func(c *conn) error {
+			for _, sql := range []string{
+				`SELECT count(*) FROM contact_messages k WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = k.message)`,
+				`SELECT count(*) FROM deliveries d WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = d.id)`,
+			} {
+				if n, err := c.count(sql); err != nil || n != 0 {
+					t.Errorf("%d pages: %d of %s, %v", pages, n, sql, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key := range s.lateOnes() {
+			if list, err := s.Messages(t.Context(), ws, []message.MessageID{key.id}); err != nil || list[0] == nil {
+				t.Errorf("%d pages: a delivery is held without its message: %v", pages, err)
+			}
+		}
+	}
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "a.db"), Options{Migrate: true, Queue: 4})
 	ctx, cancel := context.WithCancel(context.Background())

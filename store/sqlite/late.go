@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -169,13 +168,13 @@ func (w *writer) catchUpFor(p store.Purge) error {
 	young := func(id message.MessageID) bool { return bound.IsZero() || bytes.Compare(id[:], top[:]) >= 0 }
 	for key := range w.moves.of {
 		if !young(key.id) {
-			return errors.Join(w.catchUpAll(), w.catchUpAllEntries())
+			return inTurn(w.catchUpAll, w.catchUpAllEntries)
 		}
 	}
 	for _, list := range [][]personEntry{w.entries.old.people, w.entries.young.people} {
 		for i := range list {
 			if !young(list[i].message) {
-				return errors.Join(w.catchUpAll(), w.catchUpAllEntries())
+				return inTurn(w.catchUpAll, w.catchUpAllEntries)
 			}
 		}
 	}

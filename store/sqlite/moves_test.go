@@ -261,6 +261,53 @@ func TestRollbackWhileLate(t *testing.T) {
 	}
 }
 
+// TestNothingAfterAFailure has the log refuse a transaction that SQLite has taken
+// back by itself, as it does when a disk is full: what came after would be
+// committed alone.
+func TestNothingAfterAFailure(t *testing.T) {
+	sh := newShop(t, 0)
+	for i := range 4 {
+		sh.accept(t, sh.people[i])
+	}
+	if err := acceptFor(sh.s, sh.ws, 10, message.Utility); err != nil { // the log is not empty
+		t.Fatal(err)
+	}
+	journal := func(w *writer) (moves, entries int64) {
+		moves, err := w.c.count(`SELECT count(*) FROM moves`)
+		if err != nil {
+			t.Error(err)
+		}
+		entries, err = w.c.count(`SELECT count(*) FROM entries`)
+		if err != nil {
+			t.Error(err)
+		}
+		return moves, entries
+	}
+	var moves, entries int64
+	err := sh.s.write(t.Context(), 1, func(w *writer) error {
+		moves, entries = journal(w)
+		d := *sh.known[sh.order[0]]
+		d.Version++
+		d.State = message.Failed
+		w.stage(w.names.find(sh.ws), 1, &d, false, nil)
+		w.entries.addKey(keyEntry{1, [16]byte{9}}, 9)
+		w.seq-- // its number is taken: the log refuses it
+		return errors.Join(w.log([]store.Event{{ID: newID(d.CreatedAt), Workspace: sh.ws, Type: "x", At: d.CreatedAt}}), w.c.q(`ROLLBACK`).exec())
+	})
+	if err == nil {
+		t.Fatal("the transaction was to fail")
+	}
+	err = sh.s.write(t.Context(), 1, func(w *writer) error {
+		if m, e := journal(w); m != moves || e != entries {
+			t.Errorf("%d moves and %d entries were written alone", m-moves, e-entries)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestEraseWhileLate erases people whose messages were just accepted.
 func TestEraseWhileLate(t *testing.T) {
 	sh := newShop(t, 0)

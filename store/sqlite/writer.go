@@ -163,7 +163,7 @@ func (w *writer) try(group []*op) (int, error) {
 			return i, w.undo(err)
 		}
 	}
-	if err := errors.Join(w.flush(), w.flushMoves(), w.flushEntries()); err != nil {
+	if err := inTurn(w.flush, w.flushMoves, w.flushEntries); err != nil {
 		return -1, w.undo(err)
 	}
 	w.moves.leave()
@@ -179,6 +179,18 @@ func (w *writer) try(group []*op) (int, error) {
 	w.entries.moved()
 	w.told()
 	return -1, nil
+}
+
+// inTurn runs steps of a transaction up to the first that fails. Nothing may
+// follow a failure: SQLite may have taken the transaction back by itself, and
+// what comes then is committed alone.
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // told lets readers see what was committed.
