@@ -106,19 +106,19 @@ const (
 var errEntries = errors.New("a row of entries cannot be read")
 
 func (e *entries) replay(b []byte) error {
-	r := movesReader{b: b}
+	r := runReader{b: b}
 	if r.byte() != entriesForm {
 		return errEntries
 	}
 	for len(r.b) > 0 && !r.bad {
 		switch r.byte() {
 		case kindKey:
-			k := keyAnswer{keyEntry{r.int(), r.id()}, r.int()}
+			k := keyAnswer{keyEntry{r.varint(), r.id()}, r.varint()}
 			if !r.bad {
 				e.keepKey(k)
 			}
 		case kindPerson:
-			p := personEntry{r.int(), r.id()}
+			p := personEntry{r.varint(), r.id()}
 			if !r.bad {
 				e.young.people = append(e.young.people, p)
 			}

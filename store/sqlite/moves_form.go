@@ -67,7 +67,7 @@ func appendClose(b []byte, connector int64, key message.RefKey, id message.Messa
 
 // replay takes a row of moves in again. The newest of each delivery stays.
 func (l *moves) replay(b []byte, n *names) error {
-	r := movesReader{b: b}
+	r := runReader{b: b}
 	if r.byte() != movesForm {
 		return errMoves
 	}
@@ -75,29 +75,29 @@ func (l *moves) replay(b []byte, n *names) error {
 		switch r.byte() {
 		case kindMove:
 			m := new(move)
-			m.key.workspace = r.int()
+			m.key.workspace = r.varint()
 			m.key.id = r.id()
-			m.state, m.version, m.connector, m.priority = r.int(), r.int(), r.int(), r.int()
+			m.state, m.version, m.connector, m.priority = r.varint(), r.varint(), r.varint(), r.varint()
 			flags := r.byte()
-			m.place = rowPlace{connector: m.connector, ready: flags&flagReady != 0, sending: flags&flagSending != 0, due: r.int()}
-			m.track = r.take(r.int())
+			m.place = rowPlace{connector: m.connector, ready: flags&flagReady != 0, sending: flags&flagSending != 0, due: r.varint()}
+			m.track = r.take(r.varint())
 			if old := l.of[m.key]; !r.bad && (old == nil || old.version < m.version) {
 				l.of[m.key] = m
 			}
 		case kindOpen:
 			ref := &lateRef{read: true}
-			ref.connector = r.int()
+			ref.connector = r.varint()
 			ref.Key = r.id()
-			ref.workspace = r.int()
+			ref.workspace = r.varint()
 			ref.OpenRef = store.OpenRef{
 				RefName: store.RefName{Connector: n.id(ref.connector), Key: ref.Key}, Workspace: n.id(ref.workspace),
-				Message: r.id(), Step: uint8(r.int()), Attempt: uint16(r.int()), Part: uint8(r.int()), At: fromMicros(r.int()), Expires: fromMicros(r.int()),
+				Message: r.id(), Step: uint8(r.varint()), Attempt: uint16(r.varint()), Part: uint8(r.varint()), At: fromMicros(r.varint()), Expires: fromMicros(r.varint()),
 			}
 			if !r.bad {
 				l.keepRef(ref)
 			}
 		case kindClose:
-			connector, key, id := r.int(), message.RefKey(r.id()), message.MessageID(r.id())
+			connector, key, id := r.varint(), message.RefKey(r.id()), message.MessageID(r.id())
 			l.dropRef(refKey{connector, key}, func(r *lateRef) bool { return r.Message == id })
 		default:
 			return errMoves
@@ -107,41 +107,4 @@ func (l *moves) replay(b []byte, n *names) error {
 		return errMoves
 	}
 	return nil
-}
-
-type movesReader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *movesReader) take(n int64) []byte {
-	if n < 0 || n > int64(len(r.b)) {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	out := r.b[:n:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *movesReader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *movesReader) id() (id [16]byte) {
-	copy(id[:], r.take(16))
-	return id
-}
-
-func (r *movesReader) int() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
 }

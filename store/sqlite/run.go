@@ -64,7 +64,7 @@ func appendEvent(b []byte, e *store.Event, delta, kind, since int64) []byte {
 	return b
 }
 
-// A runReader unpacks a run; bad sticks.
+// A runReader unpacks a run of anything; bad sticks.
 type runReader struct {
 	b   []byte
 	bad bool
@@ -100,6 +100,13 @@ func (r *runReader) take(n int64) []byte {
 	b := r.b[:n:n]
 	r.b = r.b[n:]
 	return b
+}
+
+func (r *runReader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
 }
 
 func (r *runReader) id() (id [16]byte) {
