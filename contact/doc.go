@@ -1,6 +1,6 @@
 // Package contact knows people behind sealed identities. A [Book] keeps those
-// written to lately in memory, with their keys opened, so that a message to a
-// known person reads nothing from the store.
+// written to lately in memory, sealed and with their keys wrapped as they are
+// stored, so that a message to a known person reads nothing from the store.
 //
 // Names, numbers and ids are in the clear only in what its methods return. It
 // decides nothing: whether a window or a suppression stops a message is the
