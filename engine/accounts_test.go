@@ -275,3 +275,14 @@ func TestOneSenderUnknown(t *testing.T) {
 		}
 	}
 }
+
+// A pause holds when it returns, not a moment later.
+func TestPauseHoldsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.engine.PauseConnector(w.ctx, w.ws, w.smpp))
+	for _, l := range w.engine.Lanes() {
+		if l.Paused != (l.Connector == w.smpp) {
+			t.Errorf("%v is paused: %v", l.Connector, l.Paused)
+		}
+	}
+}

@@ -118,6 +118,12 @@ func (e *Engine) setPaused(ctx context.Context, ws message.WorkspaceID, id messa
 	if err := e.o.Workspaces.SetPaused(ctx, ws, id, paused, e.event(ws, typ, e.now(), data)); err != nil {
 		return err
 	}
+	// Where the account is this node's, nothing begins any more when this returns.
+	if a := e.owner.account(id); a != nil && a.ws == ws {
+		if l := a.lane(); l != nil {
+			l.setPaused(paused)
+		}
+	}
 	e.owner.look()
 	return nil
 }
