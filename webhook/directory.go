@@ -21,6 +21,7 @@ func (t *target) same(e *store.Endpoint) bool {
 
 // A directory tells the reader who wants which events. It never changes.
 type directory struct {
+	changes uint64 // of Dispatcher.changes, those it knows of
 	enabled int
 	of      map[message.WorkspaceID][]*store.Endpoint
 }
@@ -42,13 +43,12 @@ func (d *Dispatcher) watch() {
 func (d *Dispatcher) refresh(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stale.Store(false)
+	changes := d.changes.Load() // before the list is read: what is told meanwhile may not be in it
 	list, err := d.o.Store.Endpoints(ctx, message.WorkspaceID{})
 	if err != nil {
-		d.stale.Store(true)
 		return err
 	}
-	dir := &directory{of: make(map[message.WorkspaceID][]*store.Endpoint)}
+	dir := &directory{changes: changes, of: make(map[message.WorkspaceID][]*store.Endpoint)}
 	live := make(map[message.EndpointID]bool, len(list))
 	for _, e := range list {
 		if e.Disabled != "" {

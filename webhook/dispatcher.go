@@ -75,7 +75,7 @@ type Dispatcher struct {
 	mu      sync.Mutex // held while endpoints are read again
 	senders map[message.EndpointID]*sender
 	dir     atomic.Pointer[directory]
-	stale   atomic.Bool
+	changes atomic.Uint64 // told so far: a directory of before is not followed
 	wake    chan struct{} // of the reader
 	look    chan struct{} // of the watcher
 }
@@ -102,7 +102,7 @@ func New(o Options) (*Dispatcher, error) {
 	d.intake, d.endIn = context.WithCancel(context.Background())
 	d.wire, d.endOut = context.WithCancel(context.Background())
 	d.dir.Store(new(directory))
-	d.stale.Store(true)
+	d.changes.Store(1) // nothing was read yet
 	return d, nil
 }
 
@@ -148,7 +148,7 @@ func (d *Dispatcher) CheckURL(url string) error { return d.o.Guard.CheckURL(url)
 // deleted, and after deliveries were made pending again: events committed from
 // then on follow the change. Unknown ids are harmless.
 func (d *Dispatcher) EndpointChanged(_ message.WorkspaceID, id message.EndpointID) {
-	d.stale.Store(true)
+	d.changes.Add(1)
 	kick(d.look)
 	kick(d.wake)
 	d.mu.Lock()
@@ -162,7 +162,7 @@ func (d *Dispatcher) EndpointChanged(_ message.WorkspaceID, id message.EndpointI
 // Kick makes everything look at the clock and the store at once: for a demo
 // that moved the clock, and for tests.
 func (d *Dispatcher) Kick() {
-	d.stale.Store(true)
+	d.changes.Add(1)
 	kick(d.look)
 	kick(d.wake)
 	d.mu.Lock()

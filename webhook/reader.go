@@ -189,12 +189,13 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 	if len(events) == 0 {
 		return nil
 	}
-	if r.d.stale.Load() {
+	dir := r.d.dir.Load()
+	if dir.changes != r.d.changes.Load() {
 		if err := r.d.refresh(ctx); err != nil {
 			return err
 		}
+		dir = r.d.dir.Load()
 	}
-	dir := r.d.dir.Load()
 	now := r.d.o.Now()
 	var rows []*store.WebhookDelivery
 	touched := make(map[message.EndpointID]bool)
