@@ -15,7 +15,7 @@ SOURCES  = find . -name '*.go' -not -path '*/node_modules/*' -not -path '*/testd
 .NOTPARALLEL:
 
 .PHONY: help bench-save setup setup-test build run demo test check format-check vet staticcheck modules licences links \
-        unit fuzz-short fmt lint fuzz crash soak simulate bench clean
+        unit fmt lint fuzz crash soak simulate bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -38,7 +38,7 @@ demo: run ## the same
 setup-test:
 	@scripts/setup test
 
-test: setup-test check fuzz-short unit ## install what tests need, check and test everything
+test: setup-test check unit ## install what tests need, check and test everything
 
 check: format-check modules licences links build vet staticcheck ## all that needs no test to run
 
@@ -71,9 +71,6 @@ links:
 # detector. The last thing of `make test`: its lines close the output.
 unit:
 	@for m in $(MODULES); do (cd $$m && CGO_ENABLED=1 go test -race -timeout 10m ./...); done
-
-fuzz-short:
-	@scripts/fuzz budget 60
 
 # ---- by hand
 

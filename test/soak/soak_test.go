@@ -29,7 +29,7 @@ import (
 )
 
 const (
-	short   = 20_000
+	short   = 12_000
 	workers = 8
 	every   = 100 // one message in so many meets a fault
 	slack   = 24 << 20
