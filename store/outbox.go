@@ -93,6 +93,8 @@ type Acceptance struct {
 	Ready       bool         // waits in the lane of Connector
 	Idempotency *Idempotency // nil = none
 	NewContact  *NewContact  // nil: Message.Contact must be there and not erased
+	Guard       *Guard       // nil = none; of a NewContact only Config counts
+	Fence       *Fence       // nil = none
 	Events      []Event
 }
 

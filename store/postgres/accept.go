@@ -63,6 +63,25 @@ func wanted(indexes map[key]bool, n *store.NewContact) {
 	}
 }
 
+// wanted adds what is to be locked and read for the decision.
+func (a *accept) wanted(g *group, idem, indexes map[key]bool) {
+	h := &g.held
+	if a.Idempotency != nil && g.wary {
+		idem[key{a.Message.Workspace, a.Idempotency.Key}] = true
+	}
+	if a.NewContact == nil {
+		h.contacts[key{a.Message.Workspace, a.Message.Contact}] = &contact{}
+	} else if g.wary {
+		wanted(indexes, a.NewContact)
+	}
+	if a.Guard != nil {
+		h.configs[a.Message.Workspace] = 0
+	}
+	if a.Fence != nil {
+		h.leases[a.Fence.Connector] = lease{}
+	}
+}
+
 func (g *group) readIdempotency(b *pgx.Batch, wanted map[key]bool) {
 	if len(wanted) == 0 {
 		return
@@ -100,6 +119,9 @@ func (g *group) decideAccept(a *accept) {
 	if a.result.Verdict = g.person(a.Message.Workspace, a.Message.Contact, a.NewContact); a.result.Verdict != store.Done {
 		return
 	}
+	if a.result.Verdict = g.permitted(a); a.result.Verdict != store.Done {
+		return
+	}
 	a.result.Message = a.Message.ID
 	if g.taken(a.Message) {
 		a.result.Verdict = store.Duplicate
@@ -111,6 +133,23 @@ func (g *group) decideAccept(a *accept) {
 		g.held.idem[k] = &remembered{body: i.Body, message: a.Message.ID, answer: i.Answer, day: i.Day, expires: micros(i.Expires)}
 	}
 	g.events.add(a.Events)
+}
+
+// permitted judges the fence and the guard of an acceptance.
+func (g *group) permitted(a *accept) store.Verdict {
+	m := a.Message
+	switch {
+	case !g.fits(a.Fence):
+		return store.Fenced
+	case a.Guard == nil:
+		return store.Done
+	case a.NewContact != nil:
+		if g.held.configs[m.Workspace] != a.Guard.Config {
+			return store.Guarded
+		}
+		return store.Done
+	}
+	return g.seen(a.Guard, m.Workspace, m.Contact)
 }
 
 // person decides about the contact of a message.

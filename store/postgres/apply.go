@@ -68,7 +68,12 @@ func (g *group) decideChange(c *change) {
 		}
 	}
 	if c.result.Verdict == store.Done {
-		c.result.Verdict = g.allowed(c)
+		switch {
+		case !g.fits(c.Fence):
+			c.result.Verdict = store.Fenced
+		case c.Guard != nil:
+			c.result.Verdict = g.seen(c.Guard, c.Delivery.Workspace, c.Delivery.Contact)
+		}
 	}
 	if c.result.Verdict != store.Done {
 		g.blocked = true
@@ -78,19 +83,20 @@ func (g *group) decideChange(c *change) {
 	g.events.add(c.Events)
 }
 
-// allowed judges the fence and the guard of a change.
-func (g *group) allowed(c *change) store.Verdict {
-	if f := c.Fence; f != nil {
-		if l := g.held.leases[f.Connector]; l.token != f.Token || l.expires <= g.held.now {
-			return store.Fenced
-		}
+// fits reports whether the lease of a fence is held; nil has none.
+func (g *group) fits(f *store.Fence) bool {
+	if f == nil {
+		return true
 	}
-	if c.Guard != nil {
-		d := c.Delivery
-		p := g.held.contacts[key{d.Workspace, d.Contact}]
-		if p == nil || !p.there || p.version != c.Guard.Contact || g.held.configs[d.Workspace] != c.Guard.Config {
-			return store.Guarded
-		}
+	l := g.held.leases[f.Connector]
+	return l.token == f.Token && l.expires > g.held.now
+}
+
+// seen judges whether a person and the configuration are as a guard says.
+func (g *group) seen(guard *store.Guard, ws message.WorkspaceID, who message.ContactID) store.Verdict {
+	p := g.held.contacts[key{ws, who}]
+	if p == nil || !p.there || p.version != guard.Contact || g.held.configs[ws] != guard.Config {
+		return store.Guarded
 	}
 	return store.Done
 }

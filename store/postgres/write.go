@@ -149,14 +149,7 @@ func (g *group) lookUp(b *pgx.Batch) bool {
 	idem := make(map[key]bool)
 	indexes := make(map[key]bool)
 	for _, a := range g.accepts {
-		if a.Idempotency != nil && g.wary {
-			idem[key{a.Message.Workspace, a.Idempotency.Key}] = true
-		}
-		if a.NewContact == nil {
-			h.contacts[key{a.Message.Workspace, a.Message.Contact}] = &contact{}
-		} else if g.wary {
-			wanted(indexes, a.NewContact)
-		}
+		a.wanted(g, idem, indexes)
 	}
 	for _, c := range g.changes {
 		if c.Guard != nil {

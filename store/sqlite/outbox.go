@@ -46,6 +46,12 @@ func (w *writer) accept(a *store.Acceptance) (store.AcceptResult, error) {
 	if err != nil || verdict != store.Done {
 		return store.AcceptResult{Verdict: verdict}, err
 	}
+	if a.Fence != nil && w.fenced(a.Fence) {
+		return store.AcceptResult{Verdict: store.Fenced}, nil
+	}
+	if g := a.Guard; g != nil && (w.config[workspace] != g.Config || a.NewContact == nil && who.version != g.Contact) {
+		return store.AcceptResult{Verdict: store.Guarded}, nil
+	}
 	if a.NewContact != nil {
 		there, err := w.exists(workspace, m.ID)
 		if err != nil || there {

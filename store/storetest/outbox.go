@@ -237,6 +237,59 @@ func outboxTests() []test {
 			}
 			k.apply(store.Done, guarded(version, config()))
 		}},
+		{"an acceptance is guarded and fenced like a change", func(k *kit) {
+			leases, err := k.s.Lease(k.ctx, "a", []message.ConnectorID{k.connector}, time.Minute)
+			k.ok(err)
+			token := leases[0].Token
+			c, err := k.s.Configuration(k.ctx, k.ws)
+			k.ok(err)
+			who := k.message().Message.Contact
+			version, before := k.person(who).Version, len(k.logged())
+			accept := func(want store.Verdict, change func(*store.Acceptance)) {
+				k.Helper()
+				for _, fresh := range []bool{false, true} {
+					a := k.acceptance(who)
+					if fresh {
+						a.NewContact = k.newContact(k.id())
+						a.Message.Contact, a.Delivery.Contact = a.NewContact.ID, a.NewContact.ID
+					}
+					a.Guard = &store.Guard{Contact: version, Config: c.Version}
+					a.Fence = &store.Fence{Connector: k.connector, Token: token}
+					if change(a); fresh && a.Guard.Contact != version {
+						continue // of a new contact there is no version yet
+					}
+					r, err := k.s.Accept(k.ctx, []*store.Acceptance{a})
+					k.ok(err)
+					if r[0].Verdict != want {
+						k.Errorf("new contact %v: %v, want %v", fresh, r[0].Verdict, want)
+					}
+					stored, err := k.s.Load(k.ctx, k.ws, []message.MessageID{a.Message.ID})
+					k.ok(err)
+					if there := stored[0] != nil; there != (want == store.Done) {
+						k.Errorf("new contact %v: stored %v after %v", fresh, there, want)
+					}
+				}
+			}
+			accept(store.Guarded, func(a *store.Acceptance) { a.Guard.Contact++ })
+			accept(store.Guarded, func(a *store.Acceptance) { a.Guard.Config++ })
+			accept(store.Fenced, func(a *store.Acceptance) { a.Fence.Token++ })
+			accept(store.Fenced, func(a *store.Acceptance) { a.Fence.Connector[0]++ })
+			if n := len(k.logged()); n != before {
+				k.Errorf("%d events, want %d: a refused acceptance left one", n, before)
+			}
+			accept(store.Done, func(*store.Acceptance) {})
+			k.ok(k.s.SetProfile(k.ctx, k.ws, who, []byte("new"), nil))
+			a := k.acceptance(who)
+			a.Guard = &store.Guard{Contact: version, Config: c.Version}
+			r, err := k.s.Accept(k.ctx, []*store.Acceptance{a})
+			k.ok(err)
+			if r[0].Verdict != store.Guarded {
+				k.Errorf("after the person changed: %v", r[0].Verdict)
+			}
+			k.ok(k.s.Release(k.ctx, "a", []message.ConnectorID{k.connector}))
+			version = k.person(who).Version
+			accept(store.Fenced, func(*store.Acceptance) {})
+		}},
 		{"a fence holds only while its lease is held", func(k *kit) {
 			a := k.message()
 			fenced := func(c message.ConnectorID, token int64) *store.Change {
