@@ -129,9 +129,16 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 		if len(items) == 0 {
 			break
 		}
+		var at []*direct
+		if try == 0 {
+			at = e.directly(plans, items)
+		}
 		crashpoint.At(crashpoint.Accept)
 		results, err := e.store.Accept(ctx, items)
 		if err != nil {
+			for _, x := range at {
+				x.failed(err)
+			}
 			return err
 		}
 		crashpoint.At(crashpoint.Accepted)
@@ -139,6 +146,9 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 		for n, res := range results {
 			i := which[n]
 			again := e.accepted(ctx, plans[n], items[n], res, &out[i])
+			if n < len(at) {
+				at[n].stored(res.Verdict)
+			}
 			if again && try < 5 {
 				todo = append(todo, i)
 			} else if again {
@@ -177,7 +187,7 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 		if p.person.New == nil {
 			r.person = p.person
 		}
-		e.traceAccepted(ctx, p)
+		e.traceAccepted(ctx, p, out.Answer.State)
 		if item.Ready {
 			e.owner.hand(item.Connector, r)
 		} else if !p.delivery.Due.IsZero() {
@@ -192,6 +202,12 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 		return false
 	case store.StaleContact, store.IdentityTaken:
 		e.o.People.Forget(p.ws, p.person.ID)
+		return true
+	case store.Guarded:
+		e.o.Workspaces.Stale(p.ws)
+		e.o.People.Forget(p.ws, p.person.ID)
+		return true
+	case store.Fenced:
 		return true
 	}
 	*out = BatchResult{Err: errors.New("engine: the store gave no verdict on an acceptance")}

@@ -308,22 +308,6 @@ func (o *owner) shut(a *account) {
 	})
 }
 
-// hand gives a durable, ready message to the lane of its connector, or hints
-// the node that owns it.
-func (o *owner) hand(id message.ConnectorID, r *record) {
-	a := o.account(id)
-	if a != nil {
-		o.mu.RLock()
-		ln := a.lane()
-		o.mu.RUnlock()
-		if ln != nil {
-			ln.push(newJob(r))
-			return
-		}
-	}
-	o.e.match.hint(store.Hint{Connector: id, From: r.d.ID})
-}
-
 func (o *owner) stopLanes() {
 	for _, a := range o.all() {
 		if l := a.lane(); l != nil {

@@ -3,17 +3,21 @@ package engine
 import (
 	"time"
 
+	"github.com/parley-messaging/parley/contact"
 	"github.com/parley-messaging/parley/engine/flow"
 	"github.com/parley-messaging/parley/engine/gate"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
+	"github.com/parley-messaging/parley/workspace"
 )
 
 // begin asks the message's shard to record an attempt; the send follows its
 // commit.
 func (l *lane) begin(j *job) {
+	rec := j.rec
+	j.rec = nil // the shard's from here on
 	l.e.tell(input{
-		ws: j.ws, id: j.id, rec: j.rec,
+		ws: j.ws, id: j.id, rec: rec,
 		act:  func(t *turn) { l.attempt(t, j) },
 		gone: func() { l.release(j, false) },
 		job:  j,
@@ -37,18 +41,26 @@ func (l *lane) attempt(t *turn, j *job) {
 		t.after(release)
 		return
 	}
-	s := d.Step()
 	cfg, err := l.e.o.Workspaces.Config(l.e.ctx, t.r.ws)
 	if err != nil {
 		t.after(release)
 		return
 	}
-	sender := cfg.Sender(s.Sender)
 	person, err := t.who()
 	if err != nil {
 		t.after(release)
 		return
 	}
+	l.judge(t, j, cfg, person)
+}
+
+// judge asks the gates and moves a delivery that is ready: to an attempt, which
+// leaves after the commit, or where they say.
+func (l *lane) judge(t *turn, j *job, cfg *workspace.Config, person *contact.Person) {
+	d := t.r.d
+	release := func() { l.release(j, false) }
+	s := d.Step()
+	sender := cfg.Sender(s.Sender)
 	if sender == nil {
 		t.moved(flow.Skip(&l.e.policy, d, "sender_deleted", "", t.now))
 		t.after(release)

@@ -109,6 +109,27 @@ func newJob(r *record) *job {
 
 func (l *lane) queue(j *job) *backlog { return &l.queues[min(int(j.priority), lanePriorities-1)] }
 
+// hand gives a durable, ready message to the lane of its connector, or hints
+// the node that owns it.
+func (o *owner) hand(id message.ConnectorID, r *record) {
+	if l := o.lane(id); l != nil {
+		l.push(newJob(r))
+		return
+	}
+	o.e.match.hint(store.Hint{Connector: id, From: r.d.ID})
+}
+
+// lane gives the lane of a connector that this node owns; nil = none.
+func (o *owner) lane(id message.ConnectorID) *lane {
+	a := o.account(id)
+	if a == nil {
+		return nil
+	}
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return a.lane()
+}
+
 // push queues a message that is durable and ready. What does not fit in memory
 // stays in the store.
 func (l *lane) push(j *job) {

@@ -121,7 +121,7 @@ func (l *lane) run() {
 // woken). The caller holds mu.
 func (l *lane) next() (*job, time.Time) {
 	now := l.e.now()
-	if l.paused || l.down || l.inflight >= l.limit || time.Now().After(l.goodFor) {
+	if l.held() {
 		return nil, time.Time{}
 	}
 	if l.broken != nil {
@@ -166,6 +166,11 @@ func (l *lane) next() (*job, time.Time) {
 		}
 	}
 	return nil, l.laterAt
+}
+
+// held reports whether nothing may begin just now.
+func (l *lane) held() bool {
+	return l.paused || l.down || l.inflight >= l.limit || time.Now().After(l.goodFor)
 }
 
 // ripen queues again what waited for its pair's pace, before what came later.
@@ -261,4 +266,11 @@ func (l *lane) fail(f *message.Fault, now time.Time) (first bool) {
 	first = l.broken == nil
 	l.broken, l.brokenTo = f, now.Add(l.e.o.HealthWait)
 	return first
+}
+
+// ailing reports whether the account is stopped as misconfigured.
+func (l *lane) ailing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken != nil
 }

@@ -134,7 +134,7 @@ func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc m
 		e.spawn(func() { e.broke(l.acc, f) }) // before the next is picked, not when this outcome is stored
 	}
 	l.release(j, f == nil)
-	e.tell(input{ws: j.ws, id: j.id, act: func(t *turn) {
+	e.tell(input{ws: j.ws, id: j.id, rec: j.rec, patient: true, act: func(t *turn) {
 		var mv flow.Move
 		if f != nil && f.Certain && f.Kind == message.Transient && errors.Is(f.Cause, context.Canceled) {
 			mv = flow.NotSent(&e.policy, t.r.d, w, flow.ReasonRetry, t.now)
@@ -270,7 +270,9 @@ func (e *Engine) reach(r *record, m flow.Move) {
 		if l != nil && m.Slow != nil {
 			l.slow(m.Slow, r.identity, e.now())
 		}
-		if l != nil && m.Pause != nil && l.fail(m.Pause, e.now()) {
+		// Of an attempt of ours this was known when it was answered: what is stored
+		// of it later does not put off the next try.
+		if l != nil && m.Pause != nil && !l.ailing() && l.fail(m.Pause, e.now()) {
 			e.spawn(func() { e.broke(a, m.Pause) })
 		}
 	}

@@ -22,6 +22,7 @@ type shard struct {
 	mu    sync.Mutex
 	cond  *sync.Cond
 	queue inputs
+	rest  *time.Timer // ends the waiting of answers
 	busy  bool
 	ended bool
 
@@ -47,6 +48,8 @@ type record struct {
 func newShard(e *Engine) *shard {
 	s := &shard{e: e, cache: make(map[message.MessageID]*record), cold: newCold(4 * e.o.Cache)}
 	s.cond = sync.NewCond(&s.mu)
+	s.rest = time.AfterFunc(time.Hour, s.hurry)
+	s.rest.Stop()
 	return s
 }
 
@@ -54,19 +57,10 @@ func (e *Engine) shard(id message.MessageID) *shard {
 	return e.shards[int(id[15]^id[14])%len(e.shards)]
 }
 
-// tell hands an input to the shard that owns its delivery.
-func (e *Engine) tell(in input) {
-	s := e.shard(in.id)
-	s.mu.Lock()
-	s.queue.add(in)
-	s.mu.Unlock()
-	s.cond.Signal()
-}
-
 func (s *shard) run() {
 	for {
 		s.mu.Lock()
-		for s.queue.len() == 0 && !s.ended {
+		for !s.queue.ready() && !s.ended {
 			s.busy = false
 			s.cond.Broadcast()
 			s.cond.Wait()
@@ -88,6 +82,8 @@ func (s *shard) run() {
 func (s *shard) drain() {
 	s.mu.Lock()
 	for (s.queue.len() > 0 || s.busy) && s.e.ctx.Err() == nil {
+		s.queue.urgent = true
+		s.cond.Broadcast()
 		s.cond.Wait()
 	}
 	s.ended = true

@@ -37,14 +37,14 @@ const (
 // one.
 type Tracer func(ctx context.Context, s Span)
 
-func (e *Engine) traceAccepted(ctx context.Context, p *prepared) {
+func (e *Engine) traceAccepted(ctx context.Context, p *prepared, as message.State) {
 	if e.o.Trace == nil {
 		return
 	}
 	d := p.delivery
 	e.o.Trace(ctx, Span{
 		Name: SpanAccept, Message: d.ID, Workspace: d.Workspace, Purpose: d.Purpose, Step: -1,
-		From: p.now, To: e.now(), Result: d.State.String(),
+		From: p.now, To: e.now(), Result: as.String(),
 	})
 }
 

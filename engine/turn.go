@@ -27,6 +27,8 @@ type input struct {
 	fail  func(error)
 	tries int
 	job   *job // it is the attempt of a lane
+	// patient says that it may wait a moment for others.
+	patient bool
 }
 
 // turnAway refuses the inputs that can be told again and gives the others: while

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,10 +18,22 @@ type cutStore struct {
 	cut atomic.Bool
 }
 
+func (s *cutStore) lose(f *store.Fence) bool { return f != nil && s.cut.CompareAndSwap(false, true) }
+
 func (s *cutStore) Apply(ctx context.Context, items []*store.Change) ([]store.Applied, error) {
 	out, err := s.Store.Apply(ctx, items)
 	for _, c := range items {
-		if err == nil && c.Fence != nil && s.cut.CompareAndSwap(false, true) {
+		if err == nil && s.lose(c.Fence) {
+			return nil, store.ErrUncertain
+		}
+	}
+	return out, err
+}
+
+func (s *cutStore) Accept(ctx context.Context, items []*store.Acceptance) ([]store.AcceptResult, error) {
+	out, err := s.Store.Accept(ctx, items)
+	for _, a := range items {
+		if err == nil && s.lose(a.Fence) {
 			return nil, store.ErrUncertain
 		}
 	}
@@ -30,17 +43,38 @@ func (s *cutStore) Apply(ctx context.Context, items []*store.Change) ([]store.Ap
 // An attempt whose commit was cut has not left: it goes again at once, also
 // for marketing, and the person gets the message once.
 func TestAttemptWhoseCommitWasCut(t *testing.T) {
-	cut := new(cutStore)
-	w := newWorldOn(t, func(s store.Store) engine.Store { cut.Store = s; return cut })
 	const to = "33612345720"
-	a := w.send(smsTo("+"+to, message.Marketing))
-	w.until(a.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
-	if !cut.cut.Load() {
-		t.Fatal("no commit was cut")
-	}
-	w.sandbox.Settle()
-	if n := len(w.sandbox.Handsets.Inbox(to)); n != 1 {
-		t.Errorf("the person got it %d times", n)
+	for _, direct := range []bool{false, true} {
+		cut := new(cutStore)
+		w := newWorldOn(t, func(s store.Store) engine.Store { cut.Store = s; return cut })
+		r := smsTo("+"+to, message.Marketing)
+		if !direct {
+			r.SendAt = w.sandbox.Clock.Now().Add(time.Minute)
+		}
+		idem := engine.Idempotency{Key: "once", Body: []byte("body")}
+		a, err := w.engine.Accept(t.Context(), w.ws, r, idem)
+		if direct {
+			if !errors.Is(err, store.ErrUncertain) {
+				t.Fatalf("got %v", err)
+			}
+			a, err = w.engine.Accept(t.Context(), w.ws, r, idem) // as a client does
+		}
+		must(t, err)
+		if a.Replayed != direct {
+			t.Errorf("direct %v: replayed %v", direct, a.Replayed)
+		}
+		if !direct {
+			w.sandbox.Advance(2 * time.Minute)
+			w.engine.Kick()
+		}
+		w.until(a.ID, "delivered", func(d *message.Delivery) bool { return d.State == message.Delivered })
+		if !cut.cut.Load() {
+			t.Fatal("no commit was cut")
+		}
+		w.sandbox.Settle()
+		if n := len(w.sandbox.Handsets.Inbox(to)); n != 1 {
+			t.Errorf("direct %v: the person got it %d times", direct, n)
+		}
 	}
 }
 
