@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
+	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -154,4 +156,29 @@ func (f *finisher) run() {
 			f.e.log.Warn("callbacks not cleared", "error", err)
 		}
 	}
+}
+
+// news takes what a provider told that is neither a receipt nor a message.
+func (e *Engine) news(a *account, ev message.Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), sendTimeout)
+	defer cancel()
+	switch v := ev.(type) {
+	case *message.TemplateUpdate:
+		return e.templateNews(ctx, a, v)
+	case *message.Preference:
+		return e.preference(ctx, a, v)
+	case *message.IdentityChange:
+		return e.identityChange(ctx, a, v)
+	case *message.AccountUpdate:
+		if l := a.lane(); l != nil && v.Fault != nil && v.Fault.Kind == message.Misconfigured && l.fail(v.Fault, e.now()) {
+			e.broke(a, v.Fault)
+		}
+		e.log.Info("news about an account", "connector", a.id, "field", v.Field, "word", v.Word)
+		data, err := json.Marshal(map[string]any{"connector": a.id, "account": v.Account, "field": v.Field, "word": v.Word})
+		if err != nil {
+			return err
+		}
+		return e.store.Append(ctx, []store.Event{e.event(a.ws, event.AccountUpdated, e.now(), data)})
+	}
+	return nil
 }

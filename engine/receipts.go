@@ -1,13 +1,11 @@
 package engine
 
 import (
-	"context"
 	"encoding/json"
 	"sync"
 	"time"
 
 	"github.com/parley-messaging/parley/engine/flow"
-	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/internal/crashpoint"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
@@ -20,8 +18,13 @@ const sealParked = "parked"
 // outcome of any send can take, within the 7 days of law 8.
 const parkFor = 24 * time.Hour
 
-// matchAfter is how long a receipt nobody knows waits for its send's answer.
-const matchAfter = 3 * time.Millisecond
+// A receipt nobody knows waits for its send's answer, which is often a moment
+// away: it is looked for in memory looks times, matchAfter apart, before the
+// store is asked and parks it.
+const (
+	matchAfter = 3 * time.Millisecond
+	looks      = 5
+)
 
 // events takes what a provider told and calls done when all of it is durable.
 func (e *Engine) events(a *account, evs []message.Event, done func(error)) {
@@ -158,6 +161,7 @@ type lookup struct {
 	r    *message.Receipt
 	keys []message.RefKey
 	done func(error)
+	seen int // times looked for in memory
 }
 
 // A matcher looks receipts up in batches, and passes hints on to other nodes.
@@ -165,6 +169,7 @@ type matcher struct {
 	e     *Engine
 	mu    sync.Mutex
 	queue []lookup
+	again []lookup // looked for and to be looked for again; the run's own
 	hints store.Hints
 	wake  chan struct{}
 }
@@ -201,8 +206,6 @@ func (m *matcher) run() {
 		case <-m.e.ctx.Done():
 			return
 		}
-		// The answer to the send that a receipt is about is often a moment away:
-		// looking a little later spares parking it.
 		if !m.e.pause(matchAfter) {
 			return
 		}
@@ -228,6 +231,13 @@ func (m *matcher) run() {
 			}
 			m.match(ls)
 		}
+		if len(m.again) > 0 {
+			m.mu.Lock()
+			m.queue = append(m.again, m.queue...)
+			m.mu.Unlock()
+			m.again = nil
+			m.signal()
+		}
 	}
 }
 
@@ -237,6 +247,10 @@ func (m *matcher) match(ls []lookup) {
 	for _, l := range ls {
 		if ref, ok := m.e.refs.any(l.a, l.keys); ok {
 			m.e.settleRef(l.a, ref, l.r, false, l.done)
+			continue
+		}
+		if l.seen++; l.seen < looks {
+			m.again = append(m.again, l)
 			continue
 		}
 		item, err := m.e.lookup(l)
@@ -358,29 +372,4 @@ func (m *matcher) rematch() {
 	if len(lost) > 0 {
 		e.log.Warn("receipts that fit no message were let go", "count", len(lost))
 	}
-}
-
-// news takes what a provider told that is neither a receipt nor a message.
-func (e *Engine) news(a *account, ev message.Event) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), sendTimeout)
-	defer cancel()
-	switch v := ev.(type) {
-	case *message.TemplateUpdate:
-		return e.templateNews(ctx, a, v)
-	case *message.Preference:
-		return e.preference(ctx, a, v)
-	case *message.IdentityChange:
-		return e.identityChange(ctx, a, v)
-	case *message.AccountUpdate:
-		if l := a.lane(); l != nil && v.Fault != nil && v.Fault.Kind == message.Misconfigured && l.fail(v.Fault, e.now()) {
-			e.broke(a, v.Fault)
-		}
-		e.log.Info("news about an account", "connector", a.id, "field", v.Field, "word", v.Word)
-		data, err := json.Marshal(map[string]any{"connector": a.id, "account": v.Account, "field": v.Field, "word": v.Word})
-		if err != nil {
-			return err
-		}
-		return e.store.Append(ctx, []store.Event{e.event(a.ws, event.AccountUpdated, e.now(), data)})
-	}
-	return nil
 }
