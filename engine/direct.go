@@ -23,7 +23,7 @@ func (e *Engine) directly(plans []*prepared, items []*store.Acceptance) []*direc
 	out := make([]*direct, len(items))
 	for i, item := range items {
 		p := plans[i]
-		if !item.Ready || !plain(p.body) {
+		if !item.Ready || !plain(p.body, p.delivery.Current) {
 			continue
 		}
 		l := e.owner.lane(item.Connector)
@@ -48,10 +48,10 @@ func (e *Engine) directly(plans []*prepared, items []*store.Acceptance) []*direc
 	return out
 }
 
-// plain reports whether a body is all there is to a message: no files to look
-// up, nothing it answers to.
-func plain(b *body) bool {
-	c, _ := b.step(0)
+// plain reports whether a body is all there is to a step: no files to look up,
+// nothing it answers to.
+func plain(b *body, step int) bool {
+	c, _ := b.step(step)
 	return b.ReplyTo.IsZero() && len(c.Media) == 0
 }
 
@@ -60,7 +60,7 @@ func (x *direct) stored(v store.Verdict) {
 	switch {
 	case x == nil:
 	case v != store.Done:
-		x.l.release(x.j, false)
+		x.l.unreserve(x.j)
 	default:
 		for _, f := range x.t.done {
 			f()
@@ -77,7 +77,7 @@ func (x *direct) failed(err error) {
 		x.j.rec = nil
 		x.l.begin(x.j)
 	default:
-		x.l.release(x.j, false)
+		x.l.unreserve(x.j)
 	}
 }
 
@@ -110,4 +110,14 @@ func (l *lane) reserve(r *record) *job {
 	l.inflight++
 	l.chains[j.identity] = nil
 	return j
+}
+
+// unreserve gives a place back that nothing was sent from: a client that
+// repeats its requests costs the account no pace.
+func (l *lane) unreserve(j *job) {
+	l.mu.Lock()
+	l.bucket.Give()
+	l.unpair(j)
+	l.mu.Unlock()
+	l.release(j, false)
 }
