@@ -34,11 +34,15 @@ func (s *tardy) Endpoints(ctx context.Context, ws message.WorkspaceID) ([]*store
 
 func (s *tardy) Read(ctx context.Context, ws message.WorkspaceID, after store.Cursor, limit int) ([]*store.LogEvent, store.Cursor, error) {
 	list, next, err := s.Store.Read(ctx, ws, after, limit)
-	if len(list) > 0 {
-		select {
-		case s.events <- struct{}{}:
-		default:
+	select {
+	case <-s.waiting:
+		if len(list) > 0 {
+			select {
+			case s.events <- struct{}{}:
+			default:
+			}
 		}
+	default:
 	}
 	return list, next, err
 }
@@ -49,16 +53,21 @@ func TestNewEndpointMissesNothing(t *testing.T) {
 	r := start(t)
 	old, fresh := r.receiver(), r.receiver()
 	a, _ := r.endpoint(old.url)
-	s := &tardy{Store: r.store, waiting: make(chan struct{}), events: make(chan struct{})}
+	s := &tardy{Store: r.store, waiting: make(chan struct{}), events: make(chan struct{}, 1)}
 	d := r.dispatcher(func(o *webhook.Options) { o.Store = s })
 	r.warm(old, a)
 	s.armed.Store(true)
 	b, _ := r.endpoint(fresh.url)
-	d.EndpointChanged(r.ws, b.ID)
+	told := make(chan struct{})
+	go func() { // it waits for whoever is reading the endpoints
+		d.EndpointChanged(r.ws, b.ID)
+		close(told)
+	}()
 	<-s.waiting
 	sent := r.events(event.MessageSent, r.message())
 	if got := fresh.take(200); got.id() != sent[0].ID.String() {
 		t.Errorf("got %s, not %s", got.id(), sent[0].ID)
 	}
 	old.take(200)
+	<-told
 }
