@@ -2,9 +2,15 @@ package sqlite
 
 import "time"
 
-// intakeShare is about how many new messages one group takes. What was accepted goes before what is to be accepted: else a burst of
-// requests would keep what it asked for from being sent.
-const intakeShare = 250
+// What was accepted goes before what is to be accepted: a group takes all work
+// that waits and fills up with new messages to about groupShare, though always
+// to intakeShare of those. Receipts come through a window, one commit long each:
+// were commits longer for the sake of bursts of requests, messages would come in
+// faster than they can end, and each would be written once more on the way.
+const (
+	groupShare  = 300
+	intakeShare = 100
+)
 
 // While the store is busy a group waits a little for company: a commit costs as
 // much for its own pages, whoever shares it.
@@ -52,11 +58,11 @@ func (w *writer) serve() {
 		}
 		for waited := !busy; ; {
 			open := w.drain(&g, queue, intake)
-			if waited || !open || g.items+g.fresh >= intakeShare {
+			if waited || !open || g.items+g.fresh >= groupShare {
 				break
 			}
 			wait.Reset(gatherFor)
-			for !waited && g.items+g.fresh < intakeShare {
+			for !waited && g.items+g.fresh < groupShare {
 				select {
 				case o, ok := <-queue:
 					if waited = !ok; ok {
@@ -96,7 +102,7 @@ func (w *writer) drain(g *gathering, queue, intake chan *op) (open bool) {
 		}
 		break
 	}
-	for g.fresh < intakeShare {
+	for g.fresh < max(intakeShare, groupShare-g.items) {
 		select {
 		case o, ok := <-intake:
 			if !ok {
