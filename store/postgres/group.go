@@ -1,13 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"sync"
-	"sync/atomic"
-	"time"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,384 +13,378 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
-// An op is one caller's hot write: exactly one of its kinds is filled.
-type op struct {
-	accepts  []*store.Acceptance
-	accepted []store.AcceptResult
+// A key names a row by workspace (or connector) and id or hash.
+type key struct{ in, id [16]byte }
 
-	changes []*store.Change
-	applied []store.Applied
+// A group is the work of one transaction.
+type group struct {
+	s   *Store
+	ops []*op
 
-	receptions []*store.Reception
-	received   []store.Verdict
+	accepts    []*accept
+	changes    []*change
+	receptions []*reception
+	lookups    []*lookup
+	callbacks  []*store.Callback
+	finished   []message.EventID
 
-	callbacks []*store.Callback
-	finished  []message.EventID
-
-	lookups []*store.Lookup
-	matched []store.Matched
-
-	items int
-	begun bool // guarded by the queue's mutex
-	err   error
-	done  chan struct{}
+	held     held
+	messages map[key]bool // ids that are stored
+	careful  bool         // an insert or a change failed: read what is stored
+	wary     bool         // read which keys and people are there before inserting them
+	blocked  bool         // a guard or a fence does not hold: why is to be read
+	events   *events
+	logged   bool // events were written
 }
 
-// fresh reports whether o brings new messages that wait behind accepted work.
-// One-time codes do not: no campaign delays them, not even at the door (law 11).
-func (o *op) fresh() bool {
-	return len(o.accepts) > 0 && o.accepts[0].Delivery.Purpose != message.Authentication
+// waryFor is how many groups read which idempotency keys and people are there
+// after an insert ran into one. As a rule both are new and the reading is for
+// nothing; a client that repeats its requests should not make every group fail.
+const waryFor = 200
+
+// held is what the first round trip locked and read.
+type held struct {
+	contacts   map[key]*contact
+	configs    map[message.WorkspaceID]int64
+	leases     map[message.ConnectorID]lease
+	now        int64
+	idem       map[key]*remembered
+	identities map[key]message.ContactID
+	dedup      map[key]bool
+	refs       map[key][]store.OpenRef
+	versions   map[key]int32 // of deliveries, when careful
+	update     bool          // contacts are locked for writing
 }
 
-// A queue holds ops until a writer is free. It is bounded in items.
-type queue struct {
-	mu      sync.Mutex
-	filled  *sync.Cond
-	ops     []*op
-	waiting int // items not yet committed, in the queue or with a writer
-	held    int // of waiting, those with a writer
-	busy    int // writers at work, without those that are late
-	limit   int
-	closed  bool
+type contact struct {
+	version int64
+	erased  bool
+	there   bool
 }
 
-func newQueue(limit int) *queue {
-	q := &queue{limit: limit}
-	q.filled = sync.NewCond(&q.mu)
-	return q
-}
+type lease struct{ token, expires int64 }
 
-func (q *queue) size() (int, int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.waiting, q.limit
-}
-
-// do waits until o is committed or failed. It ends with ctx only while no
-// writer has taken o.
-func (q *queue) do(ctx context.Context, o *op) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if o.items == 0 {
-		return nil
-	}
-	o.done = make(chan struct{})
-	q.mu.Lock()
-	switch {
-	case q.closed:
-		q.mu.Unlock()
-		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
-	case q.waiting > 0 && q.waiting+o.items > q.limit:
-		waiting := q.waiting
-		q.mu.Unlock()
-		return fmt.Errorf("%w: %d writes wait for a commit already (the limit is %d)", store.ErrUnavailable, waiting, q.limit)
-	}
-	q.ops = append(q.ops, o)
-	q.waiting += o.items
-	if q.ready() {
-		q.filled.Signal()
-	}
-	q.mu.Unlock()
-
-	select {
-	case <-o.done:
-		return o.err
-	case <-ctx.Done():
-	}
-	q.mu.Lock()
-	if !o.begun {
-		if i := slices.Index(q.ops, o); i >= 0 {
-			q.ops = slices.Delete(q.ops, i, i+1)
-			q.waiting -= o.items
-			q.mu.Unlock()
-			return ctx.Err()
-		}
-	}
-	q.mu.Unlock()
-	<-o.done
-	return o.err
-}
-
-// intakeShare is about how many new messages one group takes. What was accepted
-// goes before what is to be accepted: else a burst of requests would keep what
-// it asked for from being sent.
-const intakeShare = 250
-
-// enough is how many items must wait for a writer to begin beside another. What
-// comes meanwhile goes into one large group: a group's statements cost nearly as
-// much for one item as for thirty. A writer that has been at its group for late,
-// waiting for a lock or a slow disk, holds nobody up.
-const (
-	enough = 128
-	late   = 25 * time.Millisecond
-)
-
-// ready reports whether a writer may take what waits.
-func (q *queue) ready() bool {
-	return len(q.ops) > 0 && (q.busy == 0 || q.waiting-q.held >= enough)
-}
-
-// take gives a writer what waits, up to most items; nil once closed. The writer
-// calls done after it.
-func (q *queue) take(w *writer, most int) []*op {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for !q.closed && !q.ready() {
-		q.filled.Wait()
-	}
-	var taken []*op
-	items, fresh := 0, 0
-	pick := func(o *op) {
-		o.begun = true
-		items += o.items
-		taken = append(taken, o)
-	}
-	for _, o := range q.ops {
-		if !o.fresh() && (len(taken) == 0 || items+o.items <= most) {
-			pick(o)
-		}
-	}
-	for _, o := range q.ops {
-		if o.fresh() && (len(taken) == 0 || fresh == 0 || fresh+o.items <= intakeShare) {
-			pick(o)
-			fresh += o.items
-		}
-	}
-	q.ops = slices.DeleteFunc(q.ops, func(o *op) bool { return o.begun })
-	if len(taken) == 0 {
-		return nil
-	}
-	q.busy++
-	q.held += items
-	w.late = false
-	w.help.Reset(late)
-	if q.ready() {
-		q.filled.Signal()
-	}
-	return taken
-}
-
-// slow lets another writer begin beside w. A timer that fires too late only does
-// so a little early.
-func (q *queue) slow(w *writer) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if w.late || q.busy == 0 {
-		return
-	}
-	w.late = true
-	q.busy--
-	if q.ready() {
-		q.filled.Signal()
-	}
-}
-
-// done says that w has ended what it took.
-func (q *queue) done(w *writer) {
-	w.help.Stop()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !w.late {
-		w.late = true
-		q.busy--
-	}
-	if q.ready() {
-		q.filled.Signal()
-	}
-}
-
-func (q *queue) finish(o *op, err error) {
-	o.err = err
-	q.mu.Lock()
-	q.waiting -= o.items
-	if o.begun {
-		q.held -= o.items
-	}
-	q.mu.Unlock()
-	close(o.done)
-}
-
-func (q *queue) close() {
-	q.mu.Lock()
-	q.closed = true
-	left := q.ops
-	q.ops = nil
-	for _, o := range left {
-		o.begun = true
-		q.held += o.items
-	}
-	q.filled.Broadcast()
-	q.mu.Unlock()
-	for _, o := range left {
-		q.finish(o, fmt.Errorf("%w: it is closed", store.ErrUnavailable))
-	}
-}
-
-// A writer is one connection that commits groups.
-type writer struct {
-	s     *Store
-	conn  *pgx.Conn
-	stale atomic.Bool // nothing was sent for a while: the server may be another
-	rest  *time.Timer // sets stale
-	help  *time.Timer // calls slow
-	late  bool        // it does not count as busy; guarded by the queue's mutex
-}
-
-func (w *writer) run() {
-	w.rest = time.AfterFunc(time.Second, func() { w.stale.Store(true) })
-	defer w.drop()
-	defer w.rest.Stop()
-	w.late = true
-	w.help = time.AfterFunc(time.Hour, func() { w.s.queue.slow(w) })
-	defer w.help.Stop()
-	for {
-		ops := w.s.queue.take(w, w.s.opt.Group)
-		if len(ops) == 0 {
-			return
-		}
-		w.commit(ops)
-		w.s.queue.done(w)
-	}
-}
-
-// commit writes ops in one transaction and tells their callers.
-func (w *writer) commit(ops []*op) {
-	err := w.persist(ops)
-	if err == nil {
-		return
-	}
-	if refused(err) && !errors.Is(unavailable(err), store.ErrUnavailable) || again(err) {
-		if len(ops) > 1 {
-			// Something in one of them is bad: find it, write the others.
-			w.commit(ops[:len(ops)/2])
-			w.commit(ops[len(ops)/2:])
-			return
-		}
-	}
-	err = unavailable(err)
-	if errors.Is(err, store.ErrUnavailable) {
-		w.s.trouble.Store(&trouble{at: w.s.now(), err: err})
-	}
+func newGroup(s *Store, ops []*op, careful bool) *group {
+	g := &group{s: s, ops: ops, events: &events{}, messages: make(map[key]bool), careful: careful, wary: careful || s.wary.Load() > 0}
 	for _, o := range ops {
-		w.s.queue.finish(o, err)
-	}
-}
-
-// A trouble is why a group could not be stored, and when.
-type trouble struct {
-	at  time.Time
-	err error
-}
-
-// fresh is how long a trouble speaks for the present: a full disk takes small
-// writes, such as Ping's, long after it refuses messages.
-const fresh = time.Second
-
-// persist runs the group until it is committed or has failed for good.
-func (w *writer) persist(ops []*op) error {
-	for try := 1; ; try++ {
-		err := w.ready()
-		if err != nil {
-			return unavailable(err)
+		for i, a := range o.accepts {
+			g.accepts = append(g.accepts, &accept{Acceptance: a, o: o, at: i})
 		}
-		g := newGroup(w.s, ops, try > 1)
-		ctx, cancel := w.s.limit(context.Background())
-		err = g.run(ctx, w.conn)
-		cancel()
-		w.used()
-		switch {
-		case err == nil:
-			if try == 1 && g.wary {
-				w.s.wary.Add(-1)
-			}
-			g.answer()
-			w.s.hub.committed(g.logged)
-			return nil
-		case w.conn.IsClosed():
-			w.drop()
-			if errors.Is(err, store.ErrUncertain) || try > 1 {
-				return err
-			}
-		case try >= 3 || !again(err):
+		for i, c := range o.changes {
+			g.changes = append(g.changes, &change{Change: c, o: o, at: i})
+		}
+		for i, r := range o.receptions {
+			g.receptions = append(g.receptions, &reception{Reception: r, o: o, at: i})
+		}
+		for i, l := range o.lookups {
+			g.lookups = append(g.lookups, &lookup{Lookup: l, o: o, at: i})
+		}
+		g.callbacks = append(g.callbacks, o.callbacks...)
+		g.finished = append(g.finished, o.finished...)
+	}
+	return g
+}
+
+// run executes the group. Errors before COMMIT is on its way are those of
+// pgx; a cut COMMIT is store.ErrUncertain.
+func (g *group) run(ctx context.Context, conn *pgx.Conn) error {
+	b := &pgx.Batch{}
+	g.begin(b)
+	if g.lookUp(b) {
+		if err := pipeline(ctx, conn, b); err != nil {
+			abandon(conn, g.s)
 			return err
-		case taken(err):
-			w.s.wary.Store(waryFor)
-		case moved(err):
-			ctx, cancel := w.s.limit(context.Background())
-			err = w.s.noticeRestore(ctx, w.conn)
-			cancel()
-			if err != nil {
+		}
+		b = &pgx.Batch{}
+	}
+	g.decide()
+	if g.blocked && !g.careful {
+		abandon(conn, g.s)
+		return errChange
+	}
+	committed := false
+	g.write(b)
+	b.Queue("commit").Exec(func(tag commandTag) error {
+		if committed = tag.String() == "COMMIT"; !committed {
+			return errRolledBack
+		}
+		return nil
+	})
+	err := pipeline(ctx, conn, b)
+	switch {
+	case committed:
+		return nil // whatever befell the connection after it
+	case err == nil:
+		return errRolledBack
+	}
+	abandon(conn, g.s)
+	if refused(err) || errors.Is(err, errRolledBack) {
+		return err
+	}
+	return commitFailed(err)
+}
+
+func (g *group) begin(b *pgx.Batch) {
+	b.Queue("begin")
+	if g.s.opt.Pooler {
+		b.Queue(`SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true), set_config('enable_seqscan', 'off', true),
+				(SELECT count(set_config(n, 'off', true)) FROM unnest($3::text[]) n)`,
+			strconv.FormatInt(g.s.opt.Statement.Milliseconds(), 10), strconv.FormatInt(g.s.opt.Lock.Milliseconds(), 10), neverByWriters)
+	}
+}
+
+// lookUp queues the locks and reads that decisions need; false when none is
+// needed. Locks are taken in one order by all writers.
+func (g *group) lookUp(b *pgx.Batch) bool {
+	h := &g.held
+	before := b.Len()
+	h.contacts = make(map[key]*contact)
+	h.configs = make(map[message.WorkspaceID]int64)
+	h.leases = make(map[message.ConnectorID]lease)
+	h.idem = make(map[key]*remembered)
+	h.identities = make(map[key]message.ContactID)
+	h.dedup = make(map[key]bool)
+	h.refs = make(map[key][]store.OpenRef)
+	h.versions = make(map[key]int32)
+	idem := make(map[key]bool)
+	indexes := make(map[key]bool)
+	for _, a := range g.accepts {
+		a.wanted(g, idem, indexes)
+	}
+	for _, c := range g.changes {
+		if c.Guard != nil {
+			h.contacts[key{c.Delivery.Workspace, c.Delivery.Contact}] = &contact{}
+			h.configs[c.Delivery.Workspace] = 0
+		}
+		if c.Fence != nil {
+			h.leases[c.Fence.Connector] = lease{}
+		}
+	}
+	for _, r := range g.receptions {
+		r.wanted(h, indexes)
+	}
+	refs := make(map[key]bool)
+	for _, l := range g.lookups {
+		for _, k := range l.names() {
+			refs[k] = true
+		}
+	}
+	if g.careful {
+		g.lockNewContacts()
+	}
+	g.lockConfigs(b)
+	g.lockLeases(b)
+	g.lockContacts(b)
+	g.readIdempotency(b, idem)
+	g.readIdentities(b, indexes)
+	g.readDedup(b)
+	g.readRefs(b, refs)
+	if g.careful {
+		g.readMessages(b)
+		g.lockDeliveries(b)
+	}
+	return b.Len() > before
+}
+
+// columns splits keys, sorted, into the arrays of a statement.
+func columns[V any](m map[key]V) (in, id [][]byte) {
+	keys := make([]key, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if c := bytes.Compare(a.in[:], b.in[:]); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.id[:], b.id[:])
+	})
+	in, id = make([][]byte, len(keys)), make([][]byte, len(keys))
+	for i := range keys {
+		in[i], id[i] = keys[i].in[:], keys[i].id[:]
+	}
+	return in, id
+}
+
+// singles is columns for plain ids.
+func singles[K ~[16]byte, V any](m map[K]V) [][]byte {
+	out := make([][]byte, 0, len(m))
+	for k := range m {
+		out = append(out, bytes.Clone(k[:]))
+	}
+	slices.SortFunc(out, bytes.Compare)
+	return out
+}
+
+func each(scan func(pgx.Rows) error) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := scan(rows); err != nil {
 				return err
 			}
+		}
+		return rows.Err()
+	}
+}
+
+func (g *group) lockConfigs(b *pgx.Batch) {
+	if len(g.held.configs) == 0 {
+		return
+	}
+	b.Queue(`SELECT i.ws, c.version FROM unnest($1::bytea[]) i(ws)
+		CROSS JOIN LATERAL (SELECT c.version FROM configurations c WHERE c.workspace = i.ws FOR SHARE) c`, singles(g.held.configs)).
+		Query(each(func(r pgx.Rows) error {
+			var ws id16
+			var version int64
+			err := r.Scan(&ws, &version)
+			g.held.configs[message.WorkspaceID(ws)] = version
+			return err
+		}))
+}
+
+func (g *group) lockLeases(b *pgx.Batch) {
+	if len(g.held.leases) == 0 {
+		return
+	}
+	b.Queue(`SELECT i.c, l.token, l.expires_at, `+clock+` FROM unnest($1::bytea[]) i(c)
+		CROSS JOIN LATERAL (SELECT l.token, l.expires_at FROM leases l WHERE l.connector = i.c FOR SHARE) l`, singles(g.held.leases)).
+		Query(each(func(r pgx.Rows) error {
+			var c id16
+			var l lease
+			err := r.Scan(&c, &l.token, &l.expires, &g.held.now)
+			g.held.leases[message.ConnectorID(c)] = l
+			return err
+		}))
+}
+
+// lockContacts holds versions still until the commit: an opt-out committed
+// before ours is seen, one that comes later waits (law 7).
+func (g *group) lockContacts(b *pgx.Batch) {
+	if len(g.held.contacts) == 0 {
+		return
+	}
+	strength := "SHARE"
+	if g.held.update {
+		strength = "NO KEY UPDATE"
+	}
+	in, id := columns(g.held.contacts)
+	b.Queue(`SELECT i.ws, i.id, c.version, c.erased_at <> 0 FROM unnest($1::bytea[], $2::bytea[]) i(ws, id)
+		CROSS JOIN LATERAL (SELECT c.version, c.erased_at FROM contacts c WHERE c.workspace = i.ws AND c.id = i.id FOR `+strength+`) c`, in, id).
+		Query(each(func(r pgx.Rows) error {
+			var ws, id id16
+			var version int64
+			var erased bool
+			err := r.Scan(&ws, &id, &version, &erased)
+			c := g.held.contacts[key{ws, id}]
+			if c != nil {
+				c.version, c.erased, c.there = version, erased, true
+			}
+			return err
+		}))
+}
+
+func (g *group) readIdentities(b *pgx.Batch, wanted map[key]bool) {
+	if len(wanted) == 0 {
+		return
+	}
+	in, idx := columns(wanted)
+	b.Queue(`SELECT i.ws, i.idx, x.contact FROM unnest($1::bytea[], $2::bytea[]) i(ws, idx)
+		CROSS JOIN LATERAL (SELECT x.contact FROM identities x WHERE x.workspace = i.ws AND x.idx = i.idx OFFSET 0) x`, in, idx).
+		Query(each(func(r pgx.Rows) error {
+			var ws, idx, contact id16
+			err := r.Scan(&ws, &idx, &contact)
+			g.held.identities[key{ws, idx}] = message.ContactID(contact)
+			return err
+		}))
+}
+
+// lockNewContacts has the ids of new contacts looked up too.
+func (g *group) lockNewContacts() {
+	for _, a := range g.accepts {
+		if n := a.NewContact; n != nil {
+			g.held.contacts[key{n.Workspace, n.ID}] = &contact{}
+		}
+	}
+	for _, r := range g.receptions {
+		if n := r.NewContact; n != nil {
+			g.held.contacts[key{n.Workspace, n.ID}] = &contact{}
 		}
 	}
 }
 
-// alive asks the server for a sign of life.
-func (w *writer) alive() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), w.s.opt.Wait)
-	defer cancel()
-	return w.conn.Ping(ctx) == nil
+func (g *group) readMessages(b *pgx.Batch) {
+	ids := make(map[key]bool)
+	for _, a := range g.accepts {
+		ids[key{a.Message.Workspace, a.Message.ID}] = true
+	}
+	for _, r := range g.receptions {
+		ids[key{r.Message.Workspace, r.Message.ID}] = true
+	}
+	in, id := columns(ids)
+	b.Queue(`SELECT i.ws, i.id FROM unnest($1::bytea[], $2::bytea[]) i(ws, id)
+		CROSS JOIN LATERAL (SELECT 1 FROM messages x WHERE x.workspace = i.ws AND x.id = i.id OFFSET 0) x`, in, id).
+		Query(each(func(r pgx.Rows) error {
+			var k key
+			err := r.Scan((*id16)(&k.in), (*id16)(&k.id))
+			g.messages[k] = true
+			return err
+		}))
 }
 
-// ready connects where there is no living connection.
-func (w *writer) ready() error {
-	// A server that restarted while we were idle must not cost a caller the
-	// certainty of its commit.
-	if w.conn != nil && w.stale.Load() && !w.alive() {
-		w.drop()
+// decide gives every item its verdict; nothing is written yet.
+func (g *group) decide() {
+	for _, a := range g.accepts {
+		g.decideAccept(a)
 	}
-	if w.conn != nil {
-		return nil
+	for _, c := range g.changes {
+		g.decideChange(c)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), w.s.opt.Wait)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, w.s.writer.Copy())
-	if err != nil {
-		return err
+	for _, r := range g.receptions {
+		g.decideReception(r)
 	}
-	if err = durable(ctx, conn); err == nil {
-		err = w.s.connected(ctx, conn)
+	for _, l := range g.lookups {
+		g.decideLookup(l)
 	}
-	if err != nil {
-		_ = conn.Close(ctx)
-		return err
-	}
-	quickly(conn.TypeMap())
-	w.conn = conn
-	w.used()
-	return nil
 }
 
-func (w *writer) used() {
-	w.stale.Store(false)
-	w.rest.Reset(time.Second)
+// write queues every statement of the second round trip.
+func (g *group) write(b *pgx.Batch) {
+	// Parked receipts go first, so that a ref opened in this group takes them.
+	g.writeParked(b)
+	g.writeAccepts(b)
+	g.writeReceptions(b)
+	g.writeChanges(b)
+	g.writeCallbacks(b)
+	g.events.write(b, g.s.epoch())
+	g.logged = len(g.events.packs) > 0
 }
 
-func (w *writer) drop() {
-	if w.conn == nil {
-		return
+// answer hands the results to the callers: the group is committed.
+func (g *group) answer() {
+	for _, o := range g.ops {
+		switch {
+		case o.accepts != nil:
+			o.accepted = make([]store.AcceptResult, len(o.accepts))
+		case o.changes != nil:
+			o.applied = make([]store.Applied, len(o.changes))
+		case o.receptions != nil:
+			o.received = make([]store.Verdict, len(o.receptions))
+		case o.lookups != nil:
+			o.matched = make([]store.Matched, len(o.lookups))
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = w.conn.Close(ctx)
-	w.conn = nil
-}
-
-// pipeline sends b in one round trip.
-func pipeline(ctx context.Context, conn *pgx.Conn, b *pgx.Batch) error {
-	return conn.SendBatch(ctx, b).Close()
-}
-
-// abandon rolls back what a refused statement left open.
-func abandon(conn *pgx.Conn, s *Store) {
-	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
-		return
+	for _, a := range g.accepts {
+		a.o.accepted[a.at] = a.result
 	}
-	ctx, cancel := s.limit(context.Background())
-	defer cancel()
-	if _, err := conn.Exec(ctx, "rollback"); err != nil {
-		_ = conn.Close(ctx)
+	for _, c := range g.changes {
+		c.o.applied[c.at] = c.result
+	}
+	for _, r := range g.receptions {
+		r.o.received[r.at] = r.result
+	}
+	for _, l := range g.lookups {
+		l.o.matched[l.at] = l.result
+	}
+	for _, o := range g.ops {
+		g.s.queue.finish(o, nil)
 	}
 }

@@ -288,7 +288,7 @@ func TestCodesGoFirst(t *testing.T) {
 		blocked <- s.write(context.Background(), 1, func(*writer) error { close(begun); <-release; return nil })
 	}()
 	<-begun
-	const flood = 4 * intakeShare
+	const flood = 4 * groupShare
 	done := make(chan message.Purpose, flood+1)
 	send := func(p message.Purpose) {
 		if err := acceptFor(s, ws, 10, p); err != nil {
@@ -321,7 +321,7 @@ func TestCodesGoFirst(t *testing.T) {
 		}
 		before++
 	}
-	if before > 2*intakeShare { // one group, and what the scheduler let pass
+	if before > 2*groupShare { // one group, and what the scheduler let pass
 		t.Errorf("%d messages of the flood were told first", before)
 	}
 	for range flood - before {
