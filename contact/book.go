@@ -175,17 +175,19 @@ func (b *Book) behind(ctx context.Context, h *home, ws message.WorkspaceID, inde
 // read asks the store for indexes. Suppressions of those without a contact
 // come apart.
 func (b *Book) read(ctx context.Context, h *home, ws message.WorkspaceID, indexes [][16]byte) ([]*Person, map[[16]byte][]store.Suppression, error) {
-	seen := b.cache.seen()
-	rows, err := b.store.Resolve(ctx, ws, indexes)
+	var f found
+	var err error
+	if len(indexes) == 1 {
+		f, err = b.look(ctx, h, ws, indexes[0])
+	} else {
+		f, err = b.rows(ctx, ws, indexes)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(rows) != len(indexes) {
-		return nil, nil, errors.New("the store answered another number of contacts than asked for")
-	}
-	out := make([]*Person, len(rows))
+	out := make([]*Person, len(f.rows))
 	var unknown map[[16]byte][]store.Suppression
-	for i, row := range rows {
+	for i, row := range f.rows {
 		switch {
 		case row == nil:
 		case row.ID.IsZero():
@@ -194,7 +196,7 @@ func (b *Book) read(ctx context.Context, h *home, ws message.WorkspaceID, indexe
 			}
 			unknown[indexes[i]] = row.Suppressed
 		default:
-			if out[i], err = b.admit(ctx, h, row, seen); err != nil {
+			if out[i], err = b.admit(ctx, h, row, f.seen); err != nil {
 				return nil, nil, err
 			}
 		}

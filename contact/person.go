@@ -44,8 +44,9 @@ type opened struct {
 
 // home is what all persons of a workspace share.
 type home struct {
-	book *Book
-	keys *vault.Workspace
+	book  *Book
+	keys  *vault.Workspace
+	looks looks
 }
 
 // Erased reports whether the person was erased: nothing of them can be read.
