@@ -13,6 +13,10 @@ import (
 // within one the most urgent goes first: a tenant with ten thousand requests in
 // flight delays another's single one by one turn (law 11). Turns among tenants
 // come before priorities, because the priority is what a tenant says it is.
+//
+// The room is small: about what two commits take. Whoever is let in has work done
+// for them that waits for a commit afterwards, in the way of the answers and
+// receipts of those before them; before the door nothing is lost by waiting.
 type door struct {
 	room int // messages inside at once
 	wait int // messages of one workspace that may wait
@@ -38,7 +42,7 @@ type knock struct {
 }
 
 func newDoor(room int) *door {
-	return &door{room: room, wait: 10 * room, crowds: make(map[message.WorkspaceID]*crowd)}
+	return &door{room: room, wait: 40 * room, crowds: make(map[message.WorkspaceID]*crowd)}
 }
 
 // enter waits for the turn of n messages. It fails with ErrBusy when the

@@ -111,9 +111,9 @@ func TestDoorCountsMessages(t *testing.T) {
 func TestDoorBounds(t *testing.T) {
 	a := &arrivals{t: t, d: newDoor(2)}
 	a.knock("A0", 0, 5)
-	a.knock("A1", 0, 20)
+	a.knock("A1", 0, 80)
 	if _, err := a.d.knock(message.WorkspaceID{'A'}, 0, 1); !errors.Is(err, ErrBusy) {
-		t.Errorf("a workspace with 20 waiting gets %v", err)
+		t.Errorf("a workspace with 80 waiting gets %v", err)
 	}
 	a.knock("B0", 0, 1)
 	a.d.leave(5)

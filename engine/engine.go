@@ -75,7 +75,7 @@ type Options struct {
 	Shards     int           // workers that own deliveries; 0 = 4
 	Cache      int           // deliveries kept in memory by each shard, and four times as many packed; 0 = 1024
 	Queue      int           // messages kept in memory by each lane; 0 = 8000
-	Intake     int           // messages being taken in at once, of all tenants; 0 = 1024
+	Intake     int           // messages being taken in at once, of all tenants; 0 = 256
 	LeaseFor   time.Duration // of a connector account; 0 = 6 s
 	HealthWait time.Duration // before a misconfigured connector is tried again; 0 = 60 s
 }
@@ -123,7 +123,7 @@ func New(o Options) (*Engine, error) {
 		o.Queue = 8000
 	}
 	if o.Intake <= 0 {
-		o.Intake = 1024
+		o.Intake = 256
 	}
 	if o.LeaseFor <= 0 {
 		o.LeaseFor = 6 * time.Second
