@@ -8,9 +8,10 @@ import (
 
 // A generation is what is written together, and the last row of moves in it.
 type generation struct {
-	moves []*move
-	refs  []*lateRef
-	last  int64
+	moves   []*move
+	carried int // of moves, how many came from the generation before
+	refs    []*lateRef
+	last    int64
 }
 
 func (g *generation) empty() bool { return len(g.moves) == 0 && len(g.refs) == 0 && g.last == 0 }
@@ -92,6 +93,9 @@ func (g *generation) take(m, before *move) {
 	}
 	m.slot = len(g.moves)
 	g.moves = append(g.moves, m)
+	if m.carried > 0 {
+		g.carried++
+	}
 }
 
 // grow makes the young generation the old one.

@@ -285,7 +285,7 @@ func (l *moves) moved(most int) {
 	if len(l.run) > 0 {
 		l.young.last = l.n
 	}
-	if len(l.young.moves) >= most && l.old.empty() {
+	if len(l.young.moves)-l.young.carried >= most && l.old.empty() {
 		l.grow()
 	}
 	l.forget()
