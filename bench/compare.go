@@ -62,7 +62,7 @@ func Compare(ctx context.Context, o CompareOptions) (out []*Contestant, err erro
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
-	r := &run{o: Options{Program: o.Program, Dir: o.Dir, Now: o.Now}}
+	r := &run{o: Options{Program: o.Program, Dir: o.Dir, Now: o.Now, Window: o.Window}}
 	defer func() { err = errors.Join(err, r.stop()) }()
 	if err := r.startSandbox(ctx); err != nil {
 		return nil, err
