@@ -198,7 +198,6 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 	}
 	now := r.d.o.Now()
 	var rows []*store.WebhookDelivery
-	touched := make(map[message.EndpointID]bool)
 	flush := func(at store.Cursor) error {
 		r.d.express(ctx, rows)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
@@ -207,8 +206,14 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 			return err
 		}
 		r.place, r.saved, r.due = at, at, false
+		waiting := make(map[message.EndpointID]bool)
+		for _, d := range rows {
+			if d.State == store.WebhookPending { // not taken on the express way
+				waiting[d.Endpoint] = true
+			}
+		}
 		rows = rows[:0]
-		r.d.nudge(touched)
+		r.d.nudge(waiting)
 		return nil
 	}
 	for _, e := range events {
@@ -216,7 +221,6 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 			if !wants(endpoint, e.Type) {
 				continue
 			}
-			touched[endpoint.ID] = true
 			rows = append(rows, &store.WebhookDelivery{
 				ID: message.DeliveryID(r.d.o.IDs.Next(now)), Workspace: e.Workspace, Endpoint: endpoint.ID, Event: e.Event, Place: e.Cursor,
 				State: store.WebhookPending, NextAt: now, CreatedAt: now,
