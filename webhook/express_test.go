@@ -1,11 +1,14 @@
 package webhook_test
 
 import (
+	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/parley-messaging/parley/event"
+	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 	"github.com/parley-messaging/parley/webhook"
 )
@@ -40,6 +43,38 @@ func TestExpressWritesWhatWasTaken(t *testing.T) {
 		if row := r.rows(e, "")[0]; row.Tries != 1 || row.Error != "server_error" || row.State != store.WebhookPending || row.NextAt.Sub(noon) != 5*time.Second {
 			t.Errorf("got %+v", row)
 		}
+	}
+}
+
+// claims counts how often rows are asked for.
+type claims struct {
+	webhook.Store
+	n atomic.Int64
+}
+
+func (c *claims) Claim(ctx context.Context, endpoint message.EndpointID, owner string, now, until time.Time, limit int) ([]*store.WebhookDelivery, error) {
+	c.n.Add(1)
+	return c.Store.Claim(ctx, endpoint, owner, now, until, limit)
+}
+
+// Where everything goes the express way nothing waits, and nobody asks for it
+// but the poll.
+func TestExpressWakesNobody(t *testing.T) {
+	r := start(t)
+	c := r.receiver()
+	e, _ := r.endpoint(c.url)
+	spy := &claims{Store: r.store}
+	r.dispatcher(func(o *webhook.Options) { o.Store = spy })
+	r.warm(c, e)
+	const n = 20
+	before := spy.n.Load()
+	for i := range n {
+		r.events(event.MessageSent, r.message())
+		c.take(200)
+		r.until("written", func() bool { return len(r.rows(e, store.WebhookDelivered)) == i+2 })
+	}
+	if asked := spy.n.Load() - before; asked > n/2 {
+		t.Errorf("rows were asked for %d times beside %d events of which none waited", asked, n)
 	}
 }
 
