@@ -122,7 +122,7 @@ func New(ctx context.Context, o Options, now func() time.Time, log *slog.Logger)
 	}
 	a.Engine, err = engine.New(engine.Options{
 		Store: s, Workspaces: a.Workspaces, People: a.People, Rules: set, Phones: phones, Prices: prices,
-		Types: channels, IDs: a.IDs, Now: now, Log: log, Node: o.Node, LeaseFor: o.LeaseFor,
+		Types: channels, IDs: a.IDs, Now: now, Log: log, Node: o.Node, Intake: o.Intake, LeaseFor: o.LeaseFor,
 		Env: channel.Env{Now: now, Log: log, Dial: (&net.Dialer{Timeout: 10 * time.Second}).DialContext, Public: o.Public}, Media: a.Media, Trace: messageTracer(),
 	})
 	if err != nil {

@@ -53,6 +53,7 @@ type Options struct {
 
 	WebhookAllow []string      `help:"Networks in CIDR form that webhooks may reach although they are private." env:"PARLEY_WEBHOOK_ALLOW"`
 	RateLimit    float64       `help:"API requests a second per workspace and node; 0 = no limit." env:"PARLEY_RATE_LIMIT"`
+	Intake       int           `help:"Messages that are taken in at once; more keeps a distant database busy." default:"256" env:"PARLEY_INTAKE"`
 	LogLevel     string        `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error" env:"PARLEY_LOG_LEVEL"`
 	LogFormat    string        `help:"text or json; default: text on a terminal." default:"" enum:",text,json" env:"PARLEY_LOG_FORMAT"`
 	StopIn       time.Duration `help:"How long a stop waits for attempts on the wire." default:"20s" env:"PARLEY_STOP_IN"`
@@ -78,6 +79,9 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.StopIn <= 0 {
 		o.StopIn = 20 * time.Second
+	}
+	if o.Intake <= 0 {
+		o.Intake = 256
 	}
 	if o.LeaseFor <= 0 {
 		o.LeaseFor = 3 * time.Second
@@ -149,6 +153,7 @@ func (o *Options) Print() string {
 		{"node", o.Node},
 		{"webhook-allow", strings.Join(o.WebhookAllow, ",")},
 		{"rate-limit", o.RateLimit},
+		{"intake", o.Intake},
 		{"log-level", o.LogLevel},
 		{"log-format", o.LogFormat},
 		{"stop-in", o.StopIn},

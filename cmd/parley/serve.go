@@ -56,8 +56,8 @@ func (c *serveCmd) Run(ctx context.Context) error {
 }
 
 // gcPercent is how much the heap may grow over what lives in it before it is
-// collected: a quarter less of it than Go would let grow, for some 2 % of the
-// processor's time.
+// collected. Go's 100 takes 10 to 20 MB more under load and no less of the
+// processor's time (docs/benchmarks.md, 2026-11-27).
 const gcPercent = 75
 
 // collectOften sets gcPercent, unless whoever runs us has set GOGC.
