@@ -55,15 +55,18 @@ type round struct {
 
 // look is rows for one index, asked together with others where there are any.
 func (b *Book) look(ctx context.Context, h *home, ws message.WorkspaceID, index [16]byte) (found, error) {
-	r, at, then := h.looks.join(index, b.now, func(r *round) {
+	ask := func(r *round) {
 		// Whoever came first may go away: the others are still to be answered.
 		r.found, r.err = b.rows(context.WithoutCancel(ctx), ws, r.indexes)
 		close(r.ended)
-	})
-	if r == nil {
-		return b.rows(ctx, ws, [][16]byte{index})
 	}
-	then()
+	r, at, full := h.looks.join(index, b.now, ask)
+	switch {
+	case r == nil:
+		return b.rows(ctx, ws, [][16]byte{index})
+	case full:
+		ask(r)
+	}
 	select {
 	case <-r.ended:
 	case <-ctx.Done():
@@ -76,34 +79,32 @@ func (b *Book) look(ctx context.Context, h *home, ws message.WorkspaceID, index 
 }
 
 // join puts an index into the round that waits, or begins one, and gives its
-// place; no round where nobody else asks. ask is to answer the round; then is to
-// be called.
-func (l *looks) join(index [16]byte, clock func() time.Time, ask func(*round)) (r *round, at int, then func()) {
+// place; no round where nobody else asks. A round is given to ask when its time
+// is over; one that is full is the caller's to ask.
+func (l *looks) join(index [16]byte, clock func() time.Time, ask func(*round)) (r *round, at int, full bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := clock()
 	alone := l.next == nil && (now.Sub(l.last) > gatherFor || now.Sub(l.vain) < aloneFor)
 	l.last = now
 	if alone {
-		return nil, 0, nil
+		return nil, 0, false
 	}
-	then = func() {}
-	if r = l.next; r == nil {
-		r = &round{ended: make(chan struct{})}
-		l.next = r
+	if l.next == nil {
+		begun := &round{ended: make(chan struct{})}
+		l.next = begun
 		time.AfterFunc(gatherFor, func() {
-			if l.take(r, clock()) {
-				ask(r)
+			if l.take(begun, clock()) {
+				ask(begun)
 			}
 		})
 	}
-	at = len(r.indexes)
+	r = l.next
 	r.indexes = append(r.indexes, index)
-	if len(r.indexes) == company {
+	if full = len(r.indexes) == company; full {
 		l.next = nil
-		then = func() { ask(r) }
 	}
-	return r, at, then
+	return r, len(r.indexes) - 1, full
 }
 
 // take ends the waiting of a round, unless that has happened.
