@@ -46,10 +46,20 @@ func TestExpressWritesWhatWasTaken(t *testing.T) {
 	}
 }
 
-// claims counts how often rows are asked for.
+// claims counts how often rows are asked for, and how many are written that
+// wait.
 type claims struct {
 	webhook.Store
-	n atomic.Int64
+	n, waiting atomic.Int64
+}
+
+func (c *claims) Enqueue(ctx context.Context, reader string, at store.Cursor, rows []*store.WebhookDelivery) error {
+	for _, r := range rows {
+		if r.State == store.WebhookPending {
+			c.waiting.Add(1)
+		}
+	}
+	return c.Store.Enqueue(ctx, reader, at, rows)
 }
 
 func (c *claims) Claim(ctx context.Context, endpoint message.EndpointID, owner string, now, until time.Time, limit int) ([]*store.WebhookDelivery, error) {
@@ -57,8 +67,8 @@ func (c *claims) Claim(ctx context.Context, endpoint message.EndpointID, owner s
 	return c.Store.Claim(ctx, endpoint, owner, now, until, limit)
 }
 
-// Where everything goes the express way nothing waits, and nobody asks for it
-// but the poll.
+// What goes the express way does not wait, and nobody asks for it but the poll.
+// On a machine that is too busy to answer in time some does wait.
 func TestExpressWakesNobody(t *testing.T) {
 	r := start(t)
 	c := r.receiver()
@@ -67,14 +77,15 @@ func TestExpressWakesNobody(t *testing.T) {
 	r.dispatcher(func(o *webhook.Options) { o.Store = spy })
 	r.warm(c, e)
 	const n = 20
-	before := spy.n.Load()
+	before, waited := spy.n.Load(), spy.waiting.Load()
 	for i := range n {
 		r.events(event.MessageSent, r.message())
 		c.take(200)
 		r.until("written", func() bool { return len(r.rows(e, store.WebhookDelivered)) == i+2 })
 	}
-	if asked := spy.n.Load() - before; asked > n/2 {
-		t.Errorf("rows were asked for %d times beside %d events of which none waited", asked, n)
+	waited = spy.waiting.Load() - waited
+	if asked := spy.n.Load() - before; asked > n/2+3*waited {
+		t.Errorf("rows were asked for %d times beside %d events of which %d waited", asked, n, waited)
 	}
 }
 
