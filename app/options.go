@@ -80,9 +80,6 @@ func (o Options) WithDefaults() Options {
 	if o.StopIn <= 0 {
 		o.StopIn = 20 * time.Second
 	}
-	if o.Intake <= 0 {
-		o.Intake = 256
-	}
 	if o.LeaseFor <= 0 {
 		o.LeaseFor = 3 * time.Second
 	}
@@ -113,6 +110,9 @@ func (o *Options) Validate() error {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return &OptionError{"public", "is not an http(s) URL", "give the address providers reach, such as https://parley.example"}
 		}
+	}
+	if o.Intake < 0 {
+		return &OptionError{"intake", "is below nought", "give how many messages may be taken in at once; 0 = 256"}
 	}
 	if _, err := o.allowed(); err != nil {
 		return err
