@@ -1,10 +1,10 @@
 package engine
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"github.com/parley-messaging/parley/engine/flow"
+	"github.com/parley-messaging/parley/internal/plainjson"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -77,18 +77,7 @@ func member(b []byte, name, value string) []byte {
 	b = append(b, ',', '"')
 	b = append(b, name...)
 	b = append(b, '"', ':')
-	for i := range len(value) {
-		if c := value[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, err := json.Marshal(value)
-			if err != nil {
-				quoted = []byte(`""`) // a string always encodes
-			}
-			return append(b, quoted...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, value...)
-	return append(b, '"')
+	return plainjson.AppendText(b, value)
 }
 
 // faultFacts is a fault as events tell it.

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/parley-messaging/parley/internal/plainjson"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -113,16 +114,14 @@ func AppendEvent(ctx context.Context, b []byte, o Opener, e *store.Event) ([]byt
 	b = append(b, `{"id":"`...)
 	b = e.ID.Append(b)
 	b = append(b, `","type":`...)
-	b, err := appendJSON(b, e.Type)
-	if err != nil {
-		return nil, err
-	}
+	b = plainjson.AppendText(b, e.Type)
 	b = append(b, `,"timestamp":"`...)
 	b = e.At.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","workspace":"`...)
 	b = e.Workspace.Append(b)
 	b = append(b, `","data":{`...)
-	if b, err = appendData(b, e, personal, erased); err != nil {
+	b, err := appendData(b, e, personal, erased)
+	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", e.ID, err)
 	}
 	return append(b, "}}"...), nil
@@ -156,24 +155,22 @@ func appendData(b []byte, e *store.Event, personal []byte, erased bool) ([]byte,
 }
 
 var (
-	ownNames     = [...][]byte{[]byte(`"message":`), []byte(`"contact":`), []byte(`"version":`), []byte(`"erased":`)}
 	metadataName = []byte(`"metadata":`)
 	onlyMetadata = []byte(`{"metadata":`)
 )
 
 // splices reports whether a JSON object can be taken over as it stands: it is
-// well formed, and no member of it could be one of ours or stand in both
-// halves. Nearly every event passes; any other goes through merge.
+// well formed, and no member of it is named like one of ours. Nearly every event
+// passes; any other goes through merge.
 func splices(object []byte) bool {
-	if len(object) < 2 || object[0] != '{' || object[len(object)-1] != '}' {
-		return false
-	}
-	for _, name := range ownNames {
-		if bytes.Contains(object, name) {
+	return plainjson.Walk(object, func(name, _ []byte) bool {
+		switch string(name) {
+		case "message", "contact", "version", "erased":
 			return false
+		default:
+			return true
 		}
-	}
-	return json.Valid(object)
+	})
 }
 
 func appendID[K message.Kind](b []byte, seen map[string]bool, name string, id message.ID[K]) []byte {
@@ -212,10 +209,7 @@ func merge(b []byte, seen map[string]bool, object []byte) ([]byte, error) {
 			continue
 		}
 		seen[name] = true
-		if b, err = appendJSON(comma(b), name); err != nil {
-			return nil, err
-		}
-		buf := bytes.NewBuffer(append(b, ':'))
+		buf := bytes.NewBuffer(append(plainjson.AppendText(comma(b), name), ':'))
 		if err := json.Compact(buf, value); err != nil {
 			return nil, ErrNotObject
 		}
@@ -232,9 +226,4 @@ func comma(b []byte) []byte {
 		return b
 	}
 	return append(b, ',')
-}
-
-func appendJSON(b []byte, v string) ([]byte, error) {
-	text, err := json.Marshal(v)
-	return append(b, text...), err
 }

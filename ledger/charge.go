@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 
+	"github.com/parley-messaging/parley/internal/plainjson"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
@@ -16,13 +18,15 @@ type facts struct {
 	Attempt *uint16         `json:"attempt"`
 	Channel message.Channel `json:"channel"`
 	Purpose message.Purpose `json:"purpose"`
-	Charge  *struct {
-		Micros   int64  `json:"micros"`
-		Currency string `json:"currency"`
-		By       string `json:"by"`
-		Rule     string `json:"rule"`
-		Country  string `json:"country"`
-	} `json:"charge"`
+	Charge  *amount         `json:"charge"`
+}
+
+type amount struct {
+	Micros   int64  `json:"micros"`
+	Currency string `json:"currency"`
+	By       string `json:"by"`
+	Rule     string `json:"rule"`
+	Country  string `json:"country"`
 }
 
 // errCharge says nothing of what was read.
@@ -40,9 +44,12 @@ func chargeOf(e *store.LogEvent) (*store.Charge, error) {
 	if !bytes.Contains(e.Data, chargeMember) {
 		return nil, nil
 	}
-	var f facts
-	if err := json.Unmarshal(e.Data, &f); err != nil {
-		return nil, errCharge
+	f, ok := plainFacts(e.Data)
+	if !ok {
+		f = facts{}
+		if err := json.Unmarshal(e.Data, &f); err != nil {
+			return nil, errCharge
+		}
 	}
 	if f.Charge == nil {
 		return nil, nil
@@ -56,6 +63,63 @@ func chargeOf(e *store.LogEvent) (*store.Charge, error) {
 		Country: f.Charge.Country, Amount: message.Money{Micros: f.Charge.Micros, Currency: f.Charge.Currency},
 		By: f.Charge.By, Rule: f.Charge.Rule, At: e.At,
 	}, nil
+}
+
+// plainFacts reads what encoding/json would; ok is false for what it does not
+// understand, such as an escape.
+func plainFacts(data []byte) (f facts, ok bool) {
+	ok = plainjson.Walk(data, func(name, value []byte) bool {
+		switch string(name) {
+		case "step":
+			n, err := strconv.ParseUint(string(value), 10, 8)
+			step := uint8(n)
+			f.Step = &step
+			return err == nil
+		case "attempt":
+			n, err := strconv.ParseUint(string(value), 10, 16)
+			attempt := uint16(n)
+			f.Attempt = &attempt
+			return err == nil
+		case "channel":
+			return text(value, (*string)(&f.Channel))
+		case "purpose":
+			return text(value, (*string)(&f.Purpose))
+		case "charge":
+			f.Charge = new(amount)
+			return f.Charge.plain(value)
+		default:
+			return true
+		}
+	})
+	return f, ok
+}
+
+func (a *amount) plain(object []byte) bool {
+	return plainjson.Walk(object, func(name, value []byte) bool {
+		switch string(name) {
+		case "micros":
+			n, err := strconv.ParseInt(string(value), 10, 64)
+			a.Micros = n
+			return err == nil
+		case "currency":
+			return text(value, &a.Currency)
+		case "by":
+			return text(value, &a.By)
+		case "rule":
+			return text(value, &a.Rule)
+		case "country":
+			return text(value, &a.Country)
+		default:
+			return true
+		}
+	})
+}
+
+// text reads a string of printable ASCII.
+func text(value []byte, into *string) bool {
+	b, ok := plainjson.Text(value)
+	*into = string(b)
+	return ok
 }
 
 // channelOf finds the channel without decoding: within a JSON text the

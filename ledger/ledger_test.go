@@ -176,6 +176,25 @@ func TestNeedsItsOptions(t *testing.T) {
 	}
 }
 
+func TestFactsReadPlainly(t *testing.T) {
+	for _, data := range []string{
+		fmt.Sprintf(due, 1, "estimate", "x"),
+		`{"state":"delivered","purpose":"marketing","step":0,"channel":"sms","sender":"snd_1","step_state":"delivered","attempt":12,` +
+			`"charge":{"micros":-60000,"currency":"EUR","by":"provider","rule":"sms FR","country":"FR","more":[1]}}`,
+		`{"step":255,"attempt":65535,"charge":{}}`,
+		`{}`,
+	} {
+		if err := ledger.ReadsPlainly([]byte(data)); err != nil {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
+	for _, data := range []string{`{"step":256}`, `{"step":null}`, `{"attempt":-1}`, `{"channel":"s\u006ds"}`, `{"purpose":"é"}`, `{"charge":null}`, `{"charge":{"micros":"1"}}`} {
+		if ledger.ReadsPlainly([]byte(data)) == nil {
+			t.Errorf("%s is read in the quick way", data)
+		}
+	}
+}
+
 func FuzzFacts(f *testing.F) {
 	f.Add([]byte(fmt.Sprintf(due, 1, "estimate", "x")))
 	f.Add([]byte(`{"channel":"\"","charge":`))

@@ -34,7 +34,7 @@ var rooms = map[string]room{
 	"rules":    {may: []string{"message"}, because: "dated data is a tool, not an actor"},
 	"vault":    {may: []string{"message"}, because: "keys are a tool, not an actor: stores see only sealed values"},
 	"price":    {may: []string{"message", "rules"}, because: pure},
-	"event":    {may: []string{"message", "store"}, because: "it is the vocabulary of the log: readers and writers share it, so it depends on neither"},
+	"event":    {may: []string{"message", "store", "internal/plainjson"}, because: "it is the vocabulary of the log: readers and writers share it, so it depends on neither"},
 	"internal": {because: "it has no meaning in the business"},
 
 	"internal/id": {may: []string{"message"}, because: "it makes ids and knows nothing else"},
@@ -54,13 +54,13 @@ var rooms = map[string]room{
 	"contact":   {may: []string{"message", "store", "vault", "workspace", "event", "internal/id"}, because: "people are looked up by those who act; they act on nobody"},
 	"privacy":   {may: []string{"message", "store", "vault", "workspace", "contact", "event", "internal/id"}, never: map[string]string{"engine": "erasing must work while nothing is sent"}, because: consumer},
 	"auth":      {may: []string{"message", "store", "workspace"}, because: consumer},
-	"ledger":    {may: []string{"message", "store", "event", "internal/crashpoint"}, never: map[string]string{"engine": "charges follow from events, not from whoever made them", "price": "it books what the event says, at the rate used then"}, because: consumer},
+	"ledger":    {may: []string{"message", "store", "event", "internal/crashpoint", "internal/plainjson"}, never: map[string]string{"engine": "charges follow from events, not from whoever made them", "price": "it books what the event says, at the rate used then"}, because: consumer},
 	"webhook":   {may: []string{"message", "store", "event", "contact", "workspace", "vault", "internal/"}, never: map[string]string{"engine": "it reads the log: a dead endpoint must hold up nobody"}, because: consumer},
 
 	"media": {may: []string{"message", "channel", "store", "workspace", "contact", "event", "internal/id"}, never: map[string]string{"engine": "a file is kept and opened whether or not anything is sent", "channel/": "providers are reached through the seam", "store/": "SQL is the stores' own"}, because: "it keeps files: what becomes of messages is the engine's"},
 
 	"engine": {
-		may:     []string{"message", "channel", "store", "rules", "price", "workspace", "contact", "media", "event", "internal/id", "internal/crashpoint", "engine/"},
+		may:     []string{"message", "channel", "store", "rules", "price", "workspace", "contact", "media", "event", "internal/id", "internal/crashpoint", "internal/plainjson", "engine/"},
 		never:   map[string]string{"channel/": policy, "store/": policy, "vault": "it opens what is sealed through workspace and contact, which know whose key it is", "api": "the engine answers its callers and calls none of them", "webhook": "webhooks read the log: the engine does not know them"},
 		because: policy,
 	},
