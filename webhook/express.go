@@ -172,11 +172,12 @@ func (s *sender) express(rows []*store.WebhookDelivery) {
 
 func (s *sender) expressOne(ctx context.Context, t *target, rows []*store.WebhookDelivery) bool {
 	l, never, later := compose(ctx, s.d.o.People, rows, t.Batch > 1)
+	defer l.release()
 	if len(never)+len(later) > 0 {
 		return false
 	}
 	began := s.d.o.Now()
-	o := post(ctx, s.d.client, t, l.id, began, l.body)
+	o := post(ctx, s.d.client, t, &l, began)
 	crashpoint.At(crashpoint.WebhookPosted)
 	now := s.d.o.Now()
 	if o.problem != "" {

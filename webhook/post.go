@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -41,20 +40,21 @@ type outcome struct {
 
 // post makes one request. It never gives the address or anything of an answer
 // but its status.
-func post(ctx context.Context, c *http.Client, t *target, id string, now time.Time, body []byte) outcome {
+func post(ctx context.Context, c *http.Client, t *target, l *letter, now time.Time) outcome {
 	timed, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(timed, http.MethodPost, t.URL, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(timed, http.MethodPost, t.URL, nil)
 	if err != nil {
 		return outcome{problem: "bad_url"}
 	}
+	l.attach(r)
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	r.Header = http.Header{
 		"Content-Type":  {"application/json"},
 		"User-Agent":    {agent},
-		HeaderID:        {id},
+		HeaderID:        {l.id},
 		HeaderTimestamp: {timestamp},
-		HeaderSignature: {sign(live(t.keys, now), id, timestamp, body)},
+		HeaderSignature: {sign(live(t.keys, now), l.id, timestamp, l.body)},
 	}
 	res, err := c.Do(r)
 	if err != nil {
@@ -106,11 +106,12 @@ func problem(err error) string {
 	}
 }
 
-// A letter is the body of one request and the rows it carries.
+// A letter is the body of one request and the rows it carries. Whoever composed it
+// releases it.
 type letter struct {
+	*parcel
 	rows []*store.WebhookDelivery
 	id   string
-	body []byte
 }
 
 const (
@@ -121,8 +122,9 @@ const (
 // compose renders rows into one request. Rows that cannot be rendered are given
 // back apart: those that never will, and those that may later.
 func compose(ctx context.Context, o event.Opener, rows []*store.WebhookDelivery, batch bool) (l letter, never, later []*store.WebhookDelivery) {
+	l.parcel = newParcel()
 	if batch {
-		l.body = append(make([]byte, 0, 448*len(rows)), batchHead...)
+		l.body = append(l.body, batchHead...)
 	}
 	for _, r := range rows {
 		b := l.body

@@ -15,6 +15,7 @@ const readerName = store.WebhookReader
 const (
 	readLimit  = 1000
 	writeLimit = 2000 // rows in one Enqueue
+	rowsPiece  = 250  // rows whose memory is kept together
 	// few is a batch so small that it pays to let events gather before the next.
 	few    = 100
 	gather = 5 * time.Millisecond
@@ -38,7 +39,8 @@ func readerLease() message.ConnectorID {
 type reader struct {
 	d      *Dispatcher
 	ours   bool
-	place  store.Cursor // up to here everything was done
+	room   []*[rowsPiece]store.WebhookDelivery // of rows that are being enqueued
+	place  store.Cursor                        // up to here everything was done
 	saved  store.Cursor
 	unsafe bool // place is to be read from the store first
 	due    bool // place moved since it was saved
@@ -203,6 +205,7 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
 		if err := r.d.o.Store.Enqueue(ctx, readerName, at, rows); err != nil {
+			r.room = nil // who knows who holds it
 			return err
 		}
 		r.place, r.saved, r.due = at, at, false
@@ -221,10 +224,12 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 			if !wants(endpoint, e.Type) {
 				continue
 			}
-			rows = append(rows, &store.WebhookDelivery{
+			row := r.row(len(rows))
+			*row = store.WebhookDelivery{
 				ID: message.DeliveryID(r.d.o.IDs.Next(now)), Workspace: e.Workspace, Endpoint: endpoint.ID, Event: e.Event, Place: e.Cursor,
 				State: store.WebhookPending, NextAt: now, CreatedAt: now,
-			})
+			}
+			rows = append(rows, row)
 		}
 		if len(rows) >= writeLimit {
 			if err := flush(e.Cursor); err != nil {
@@ -239,4 +244,12 @@ func (r *reader) enqueue(ctx context.Context, events []*store.LogEvent, next sto
 		r.place, r.due = next, true
 	}
 	return nil
+}
+
+// row gives the place of the nth row of an Enqueue.
+func (r *reader) row(n int) *store.WebhookDelivery {
+	for n >= len(r.room)*rowsPiece {
+		r.room = append(r.room, new([rowsPiece]store.WebhookDelivery))
+	}
+	return &r.room[n/rowsPiece][n%rowsPiece]
 }

@@ -183,6 +183,7 @@ func (s *sender) deliver(t *target, rows []*store.WebhookDelivery, until time.Ti
 		return
 	}
 	l, never, later := compose(s.d.wire, s.d.o.People, rows, t.Batch > 1)
+	defer l.release()
 	now := s.d.o.Now()
 	if len(never) > 0 {
 		s.d.o.Log.Error("an event cannot be shown", "endpoint", t.ID, "event", never[0].Event.ID, "count", len(never))
@@ -192,7 +193,7 @@ func (s *sender) deliver(t *target, rows []*store.WebhookDelivery, until time.Ti
 	if len(l.rows) == 0 {
 		return
 	}
-	o := post(s.d.wire, s.d.client, t, l.id, now, l.body)
+	o := post(s.d.wire, s.d.client, t, &l, now)
 	crashpoint.At(crashpoint.WebhookPosted)
 	if o.cut {
 		s.drop(len(l.rows))
