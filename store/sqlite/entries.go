@@ -138,7 +138,8 @@ func (w *writer) flushEntries() error {
 	e := &w.entries
 	if len(e.run) > 0 {
 		e.n++
-		if err := w.c.q(`INSERT INTO entries (n, run) VALUES (?, ?)`).int(e.n).blob(append([]byte{entriesForm}, e.run...)).exec(); err != nil {
+		w.buf = append(append(w.buf[:0], entriesForm), e.run...)
+		if err := w.c.q(`INSERT INTO entries (n, run) VALUES (?, ?)`).int(e.n).blob(w.buf).exec(); err != nil {
 			return err
 		}
 		e.young.last = e.n

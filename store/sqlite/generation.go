@@ -26,7 +26,8 @@ func (w *writer) flushMoves() error {
 	}
 	if len(l.run) > 0 {
 		l.n++
-		if err := w.c.q(`INSERT INTO moves (n, run) VALUES (?, ?)`).int(l.n).blob(append([]byte{movesForm}, l.run...)).exec(); err != nil {
+		w.buf = append(append(w.buf[:0], movesForm), l.run...)
+		if err := w.c.q(`INSERT INTO moves (n, run) VALUES (?, ?)`).int(l.n).blob(w.buf).exec(); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,9 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
+// listsKept is how many lists of runs being written are kept for the next.
+const listsKept = 16
+
 // A told is a delivery in a run: one event that an endpoint took at the first
 // try. Its tries are 1, its error is "", and it was due when it was made.
 type told struct {
@@ -144,6 +147,9 @@ func (w *writer) enqueueRuns(seqs []int64, rows []*store.WebhookDelivery) ([]int
 				return nil, nil, err
 			}
 			run = &webhookRun{endpoint: endpoint, first: seqs[i], workspace: workspace, since: micros(r.Event.At), until: micros(r.Event.At)}
+			if n := len(w.lists); n > 0 {
+				run.list, w.lists = w.lists[n-1], w.lists[:n-1]
+			}
 			runs[endpoint], order = run, append(order, run)
 		}
 		w.reach[endpoint] = seqs[i]
@@ -153,6 +159,9 @@ func (w *writer) enqueueRuns(seqs []int64, rows []*store.WebhookDelivery) ([]int
 	for _, run := range order {
 		if err := w.putRun(run); err != nil {
 			return nil, nil, err
+		}
+		if len(w.lists) < listsKept {
+			w.lists = append(w.lists, run.list[:0])
 		}
 	}
 	return restSeqs, rest, nil

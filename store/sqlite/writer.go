@@ -29,7 +29,8 @@ type writer struct {
 	s     *Store
 	c     *conn
 	names *names
-	buf   []byte // for tracks and refs
+	buf   []byte   // for tracks, refs and runs
+	lists [][]told // for webhook runs
 
 	// What only the writer changes, so that it need not be read again. All of
 	// it is loaded anew after a rollback.
