@@ -101,6 +101,7 @@ type Engine struct {
 	ctx     context.Context // ends when everything is stored and stopped
 	cancel  context.CancelFunc
 	wire    context.Context // of attempts on the wire: ends when Stop has waited long enough
+	onWire  deadline
 	cut     context.CancelFunc
 	intake  atomic.Bool // true while work is taken in
 	started atomic.Bool
@@ -146,6 +147,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.wire, e.cut = context.WithCancel(e.ctx)
+	e.onWire = deadline{parent: e.wire, after: sendTimeout}
 	e.refs.init(8 * o.Shards * o.Cache)
 	for range o.Shards {
 		e.shards = append(e.shards, newShard(e))

@@ -88,7 +88,7 @@ func (e *Engine) send(l *lane, j *job, out *message.Outbound, linked []message.M
 		defer e.sends.Done()
 		l.wire <- struct{}{}
 		crashpoint.At(crashpoint.Attempted)
-		ctx, cancel := context.WithTimeout(e.wire, sendTimeout)
+		ctx := e.onWire.context()
 		var acc message.Accepted
 		f := e.attach(l.acc, p, out, linked)
 		if f == nil {
@@ -96,7 +96,6 @@ func (e *Engine) send(l *lane, j *job, out *message.Outbound, linked []message.M
 			acc, err = l.acc.conn.Send(ctx, out)
 			f = fault(err)
 		}
-		cancel()
 		<-l.wire
 		crashpoint.At(crashpoint.Sent)
 		e.traceAttempt(l, j, w, out, f)
