@@ -29,12 +29,36 @@ type peopleShard struct {
 	byID   map[message.ContactID]uint32 // number of the place
 	places []place
 	hand   int
+	arena  arena
 }
 
-// A place holds one person; nil: it is free.
+// A place holds one person; the zero place is free.
 type place struct {
-	person packed
-	used   bool
+	at   span
+	used bool
+}
+
+// person gives who is in a place, or nil.
+func (s *peopleShard) person(at uint32) packed { return s.arena.get(s.places[at].at) }
+
+// set puts a person into a place; nil frees it.
+func (s *peopleShard) set(at uint32, p packed) {
+	here := &s.places[at]
+	s.arena.drop(here.at)
+	if *here = (place{used: here.used}); len(p) == 0 {
+		here.used = false
+		return
+	}
+	if s.arena.worn() {
+		var fresh arena
+		for i := range s.places {
+			if one := s.person(uint32(i)); one != nil {
+				s.places[i].at = fresh.add(one)
+			}
+		}
+		s.arena = fresh
+	}
+	here.at = s.arena.add(p)
 }
 
 type indexShard struct {
@@ -77,12 +101,13 @@ func (c *cache) find(ws message.WorkspaceID, index [16]byte) packed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// The place may have become someone else's in between.
-	p := &s.places[at/shards]
-	if p.person == nil || p.person.workspace() != ws || !p.person.has(index) {
+	n := uint32(at) / shards
+	p := s.person(n)
+	if p == nil || p.workspace() != ws || !p.has(index) {
 		return nil
 	}
-	p.used = true
-	return p.person
+	s.places[n].used = true
+	return p
 }
 
 // get gives a person by id, or nil.
@@ -91,11 +116,15 @@ func (c *cache) get(ws message.WorkspaceID, id message.ContactID) packed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, ok := s.byID[id]
-	if !ok || s.places[at].person.workspace() != ws {
+	if !ok {
+		return nil
+	}
+	p := s.person(at)
+	if p.workspace() != ws {
 		return nil
 	}
 	s.places[at].used = true
-	return s.places[at].person
+	return p
 }
 
 // seen is what put needs to know about the time before a reading began.
@@ -118,17 +147,16 @@ func (c *cache) put(p packed, seen uint64) {
 		at = s.room()
 		s.byID[id] = at
 	}
-	here := &s.places[at]
-	if here.person != nil {
-		if ok && here.person.version() > p.version() {
+	if before := s.person(at); before != nil {
+		if ok && before.version() > p.version() {
 			return
 		}
 		if !ok {
-			delete(s.byID, here.person.contact())
+			delete(s.byID, before.contact())
 		}
-		c.unindex(here.person, spot(at*shards+shard))
+		c.unindex(before, spot(at*shards+shard))
 	}
-	here.person = p
+	s.set(at, p)
 	for _, index := range p.indexes() {
 		x := c.ofIndex(index)
 		x.mu.Lock()
@@ -143,8 +171,8 @@ func (c *cache) replace(old, p packed) {
 	s := &c.people[shardOf(p.contact())]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at, ok := s.byID[p.contact()]; ok && bytes.Equal(s.places[at].person, old) {
-		s.places[at].person = p
+	if at, ok := s.byID[p.contact()]; ok && bytes.Equal(s.person(at), old) {
+		s.set(at, p)
 	}
 }
 
@@ -156,12 +184,12 @@ func (c *cache) forget(ws message.WorkspaceID, id message.ContactID) {
 	defer s.mu.Unlock()
 	c.gone.Add(1)
 	at, ok := s.byID[id]
-	if !ok || s.places[at].person.workspace() != ws {
+	if !ok || s.person(at).workspace() != ws {
 		return
 	}
-	c.unindex(s.places[at].person, spot(at*shards+shard))
+	c.unindex(s.person(at), spot(at*shards+shard))
 	delete(s.byID, id)
-	s.places[at] = place{} // the hand finds it free
+	s.set(at, nil) // the hand finds it free
 }
 
 func (c *cache) unindex(p packed, at spot) {
@@ -186,7 +214,7 @@ func (s *peopleShard) room() uint32 {
 		at := s.hand
 		s.hand = (s.hand + 1) % len(s.places)
 		p := &s.places[at]
-		if p.person == nil || !p.used {
+		if p.at.size == 0 || !p.used {
 			return uint32(at)
 		}
 		p.used = false
