@@ -53,14 +53,14 @@ func (w *writer) insertRun(list []*store.LogEvent) error {
 	}
 	first, since := w.seq+1, micros(list[0].At)
 	until := since
-	w.buf = w.buf[:0]
+	out := runWriter{b: w.buf[:0]}
 	for i, e := range list {
 		kind, err := w.word(e.Type)
 		if err != nil {
 			return err
 		}
 		until = max(until, micros(e.At))
-		w.buf = appendEvent(w.buf, &e.Event, int64(i), kind, since)
+		out.add(&e.Event, int64(i), kind, since)
 		if e.Sealed == nil {
 			continue
 		}
@@ -71,6 +71,7 @@ func (w *writer) insertRun(list []*store.LogEvent) error {
 		}
 	}
 	w.seq += int64(len(list))
+	w.buf = out.b
 	return w.c.q(`INSERT INTO events (first, last, workspace, n, since, until, run) VALUES (?, ?, ?, ?, ?, ?, ?)`).
 		int(first).int(w.seq).int(workspace).int(int64(len(list))).int(since).int(until).blob(w.buf).exec()
 }

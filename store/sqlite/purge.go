@@ -327,7 +327,7 @@ func (w *writer) dropEvents(d doomed) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	w.buf = w.buf[:0]
+	out := runWriter{b: w.buf[:0]}
 	kept, gone, until, last := 0, 0, int64(0), int64(0)
 	for i := range left.events {
 		e, seq := &left.events[i], left.seqs[i]
@@ -342,9 +342,10 @@ func (w *writer) dropEvents(d doomed) (int, error) {
 		if left.sealed[i] {
 			e.Sealed = []byte{} // only that there is one
 		}
-		w.buf = appendEvent(w.buf, e, seq-d.n, kind, since)
+		out.add(e, seq-d.n, kind, since)
 		kept, until, last = kept+1, max(until, micros(e.At)), seq
 	}
+	w.buf = out.b
 	for _, seq := range d.seqs {
 		if err := w.c.q(`UPDATE meta SET value = max(value, ?) WHERE name = 'seq'`).int(seq).exec(); err != nil {
 			return 0, err
@@ -356,7 +357,7 @@ func (w *writer) dropEvents(d doomed) (int, error) {
 	if kept == 0 {
 		return gone, w.c.q(`DELETE FROM events WHERE first = ?`).int(d.n).exec()
 	}
-	return gone, w.c.q(`UPDATE events SET n = ?, last = ?, until = ?, run = ? WHERE first = ?`).int(int64(kept)).int(last).int(until).blob(w.buf).int(d.n).exec()
+	return gone, w.c.q(`UPDATE events SET n = ?, last = ?, until = ?, run = ? WHERE first = ?`).int(int64(kept)).int(last).int(until).blob(out.b).int(d.n).exec()
 }
 
 // oldWebhooks finds settled deliveries whose last try is long ago. Rows of an

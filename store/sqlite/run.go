@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -27,27 +28,52 @@ const (
 	withContact
 	withSealed
 	withData
+	asBefore // message and contact are those of the event before
+	dataOf   // data is that of an earlier event, whose place in the run follows
 )
 
 var errRun = errors.New("a run of events is not readable")
 
-// append packs one event. kind is the number of its type, since the time that
-// the row's times are counted from.
-func appendEvent(b []byte, e *store.Event, delta, kind, since int64) []byte {
-	flags := byte(0)
-	if !e.Message.IsZero() {
-		flags |= withMessage
-	}
-	if !e.Contact.IsZero() {
-		flags |= withContact
+// A runWriter packs events. What the events of one commit say of their messages
+// is mostly the same, word for word: it is written once.
+type runWriter struct {
+	b    []byte
+	n    int
+	last store.Event
+	said [8]saying // the latest written in full
+	next int       // of said
+}
+
+type saying struct {
+	data []byte
+	at   int // which event of the run said it
+}
+
+// add packs one event. kind is the number of its type, since the time that the
+// row's times are counted from.
+func (w *runWriter) add(e *store.Event, delta, kind, since int64) {
+	flags, of := byte(0), 0
+	switch {
+	case w.n > 0 && e.Message == w.last.Message && e.Contact == w.last.Contact:
+		flags |= asBefore
+	default:
+		if !e.Message.IsZero() {
+			flags |= withMessage
+		}
+		if !e.Contact.IsZero() {
+			flags |= withContact
+		}
 	}
 	if e.Sealed != nil {
 		flags |= withSealed
 	}
 	if e.Data != nil {
 		flags |= withData
+		if at, ok := w.saidBefore(e.Data); ok {
+			flags, of = flags&^withData|dataOf, at
+		}
 	}
-	b = append(binary.AppendUvarint(b, uint64(delta)), flags)
+	b := append(binary.AppendUvarint(w.b, uint64(delta)), flags)
 	b = append(b, e.ID[:]...)
 	b = binary.AppendUvarint(b, uint64(kind))
 	if flags&withMessage != 0 {
@@ -58,10 +84,26 @@ func appendEvent(b []byte, e *store.Event, delta, kind, since int64) []byte {
 	}
 	b = binary.AppendVarint(b, int64(e.Version))
 	b = binary.AppendVarint(b, micros(e.At)-since)
-	if flags&withData != 0 {
+	switch {
+	case flags&withData != 0:
 		b = append(binary.AppendUvarint(b, uint64(len(e.Data))), e.Data...)
+	case flags&dataOf != 0:
+		b = binary.AppendUvarint(b, uint64(of))
 	}
-	return b
+	w.b, w.last = b, *e
+	w.n++
+}
+
+// saidBefore gives the event that said the same; else it keeps what is said now.
+func (w *runWriter) saidBefore(data []byte) (at int, ok bool) {
+	for i := range w.said {
+		if s := &w.said[i]; s.data != nil && bytes.Equal(s.data, data) {
+			return s.at, true
+		}
+	}
+	w.said[w.next] = saying{data, w.n}
+	w.next = (w.next + 1) % len(w.said)
+	return 0, false
 }
 
 // A runReader unpacks a run of anything; bad sticks.
@@ -127,6 +169,13 @@ func unpack(b []byte, first, since int64, word func(int64) string) (*run, error)
 		}
 		e.ID = r.id()
 		e.Type = word(r.uvarint())
+		if flags[0]&asBefore != 0 {
+			if len(out.events) == 0 {
+				return nil, errRun
+			}
+			before := &out.events[len(out.events)-1]
+			e.Message, e.Contact = before.Message, before.Contact
+		}
 		if flags[0]&withMessage != 0 {
 			e.Message = r.id()
 		}
@@ -137,6 +186,13 @@ func unpack(b []byte, first, since int64, word func(int64) string) (*run, error)
 		e.At = fromMicros(since + r.varint())
 		if flags[0]&withData != 0 {
 			e.Data = r.take(r.uvarint())
+		}
+		if flags[0]&dataOf != 0 {
+			of := r.uvarint()
+			if of < 0 || of >= int64(len(out.events)) {
+				return nil, errRun
+			}
+			e.Data = out.events[of].Data
 		}
 		if r.bad {
 			break

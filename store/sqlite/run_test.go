@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -26,8 +27,8 @@ func TestRun(t *testing.T) {
 		}
 		first, since := rapid.Int64Range(1, 1<<40).Draw(t, "first"), rapid.Int64Range(0, 1<<52).Draw(t, "since")
 		want := &run{first: first}
-		var b []byte
-		for i := range rapid.IntRange(0, 5).Draw(t, "n") {
+		var w runWriter
+		for i := range rapid.IntRange(0, 30).Draw(t, "n") {
 			kind := rapid.IntRange(0, len(words)-1).Draw(t, "kind")
 			e := store.Event{
 				ID: id("id"), Type: words[kind], Message: id("message"), Contact: id("contact"), Version: rapid.Int32().Draw(t, "version"),
@@ -36,14 +37,21 @@ func TestRun(t *testing.T) {
 			if rapid.Bool().Draw(t, "data there") {
 				e.Data = rapid.SliceOf(rapid.Byte()).Draw(t, "data")
 			}
+			if i > 0 && rapid.Bool().Draw(t, "of the same message") {
+				e.Message, e.Contact = want.events[i-1].Message, want.events[i-1].Contact
+			}
+			if i > 0 && rapid.Bool().Draw(t, "the same said") {
+				e.Data = bytes.Clone(want.events[rapid.IntRange(0, i-1).Draw(t, "by")].Data)
+			}
 			sealed := rapid.Bool().Draw(t, "sealed")
 			in := e
 			if sealed {
 				in.Sealed = []byte{1}
 			}
-			b = appendEvent(b, &in, int64(2*i), int64(kind), since)
+			w.add(&in, int64(2*i), int64(kind), since)
 			want.events, want.seqs, want.sealed = append(want.events, e), append(want.seqs, first+int64(2*i)), append(want.sealed, sealed)
 		}
+		b := w.b
 		got, err := unpack(b, first, since, func(n int64) string { return words[n] })
 		if err != nil {
 			t.Fatal(err)
@@ -60,7 +68,13 @@ func TestRun(t *testing.T) {
 }
 
 func FuzzRun(f *testing.F) {
-	f.Add(appendEvent(nil, &store.Event{ID: message.EventID{1}, Message: message.MessageID{2}, Version: 3, Data: []byte("{}")}, 1, 2, 3))
+	var w runWriter
+	for range 3 {
+		w.add(&store.Event{ID: message.EventID{1}, Message: message.MessageID{2}, Version: 3, Data: []byte("{}")}, 1, 2, 3)
+	}
+	f.Add(w.b)
+	f.Add([]byte{0, asBefore, 1})
+	f.Add([]byte{0, dataOf, 1, 1})
 	f.Add([]byte{0, 255, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := unpack(b, 1, 0, func(n int64) string { return strconv.FormatInt(n, 10) })
@@ -68,6 +82,28 @@ func FuzzRun(f *testing.F) {
 			t.Fatal("lists of different lengths")
 		}
 	})
+}
+
+// TestRunSaysThingsOnce: of what a batch says of its messages little is left but
+// their ids. A row of before is read as it was written.
+func TestRunSaysThingsOnce(t *testing.T) {
+	data := bytes.Repeat([]byte("x"), 200)
+	var w runWriter
+	for i := range 100 {
+		w.add(&store.Event{ID: message.EventID{byte(i)}, Message: message.MessageID{byte(i / 2)}, Contact: message.ContactID{1}, Data: data}, int64(i), 1, 0)
+	}
+	if len(w.b) > 100*(16+16+10)+300 {
+		t.Errorf("a run of a hundred events takes %d bytes", len(w.b))
+	}
+	old := []byte{0, withMessage | withData}
+	old = append(old, bytes.Repeat([]byte{7}, 16)...)
+	old = append(old, 1)
+	old = append(old, bytes.Repeat([]byte{8}, 16)...)
+	old = append(old, 6, 4, 2, '{', '}')
+	r, err := unpack(old, 1, 0, func(int64) string { return "x" })
+	if err != nil || len(r.events) != 1 || r.events[0].Version != 3 || string(r.events[0].Data) != "{}" || r.events[0].Message[15] != 8 || !r.events[0].Contact.IsZero() {
+		t.Errorf("got %+v, %v", r, err)
+	}
 }
 
 // TestPurgeOfAPartOfARun: what is left keeps its number, and no number is given

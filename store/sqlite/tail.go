@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/parley-messaging/parley/message"
@@ -103,8 +104,13 @@ func (t *tail) numbers(wanted map[message.EventID]int64) (left int) {
 	return left
 }
 
-// A copier copies events, many into one piece of memory.
-type copier struct{ free []byte }
+// A copier copies events, many into one piece of memory, and what they say of
+// their messages once while they say the same.
+type copier struct {
+	free []byte
+	said [8][]byte
+	next int // of said
+}
 
 func (c *copier) bytes(b []byte) []byte {
 	if b == nil {
@@ -118,8 +124,23 @@ func (c *copier) bytes(b []byte) []byte {
 	return c.free[from:len(c.free):len(c.free)]
 }
 
+func (c *copier) data(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	for _, said := range c.said {
+		if said != nil && bytes.Equal(said, b) {
+			return said
+		}
+	}
+	said := c.bytes(b)
+	c.said[c.next] = said
+	c.next = (c.next + 1) % len(c.said)
+	return said
+}
+
 func (c *copier) event(e *store.Event) *store.LogEvent {
 	out := &store.LogEvent{Event: *e}
-	out.Data, out.Sealed = c.bytes(e.Data), c.bytes(e.Sealed)
+	out.Data, out.Sealed = c.data(e.Data), c.bytes(e.Sealed)
 	return out
 }
