@@ -46,9 +46,7 @@ func (s *settings) text(m *message.Outbound) (string, error) {
 	case onlyText(content):
 		text = content.Text
 	default:
-		// Content should have been fitted; what was not becomes text here.
-		r := channel.Fit(content, capabilities, channel.FitOptions{})
-		text = r.Content.Text
+		text = fitted(content)
 	}
 	if strings.TrimSpace(text) == "" {
 		return "", &message.Fault{Kind: message.Refused, Certain: true, Code: "empty", Title: "there is no text to send; SMS carries nothing else"}
@@ -58,6 +56,14 @@ func (s *settings) text(m *message.Outbound) (string, error) {
 		text, _, _ = s.plainer(text)
 	}
 	return text, nil
+}
+
+// fitted makes text of what should have been fitted and was not. Inlined, it would
+// make every sender's stack grow for its sake.
+//
+//go:noinline
+func fitted(c *message.Content) string {
+	return channel.Fit(c, capabilities, channel.FitOptions{}).Content.Text
 }
 
 func onlyText(c *message.Content) bool {
