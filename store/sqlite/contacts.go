@@ -8,17 +8,6 @@ import (
 	"github.com/parley-messaging/parley/store"
 )
 
-// owner gives the number of the contact an identity belongs to, 0 for none.
-func (w *writer) owner(workspace int64, index [16]byte) (int64, error) {
-	q := w.c.q(`SELECT contact FROM identities WHERE workspace = ? AND identity = ?`).int(workspace).key(index)
-	more, err := q.row()
-	if err != nil || !more {
-		return 0, err
-	}
-	defer q.done()
-	return q.i(0), nil
-}
-
 // createContact inserts a contact and its identities, known to be free.
 func (w *writer) createContact(workspace int64, n *store.NewContact) (contact, error) {
 	err := w.c.q(`INSERT INTO contacts (workspace, id, version, key, key_version, created_at, erased_at, profile)
@@ -35,12 +24,6 @@ func (w *writer) createContact(workspace int64, n *store.NewContact) (contact, e
 		}
 	}
 	return c, nil
-}
-
-func (w *writer) insertIdentity(workspace, contact int64, id *store.Identity) error {
-	return w.c.q(`INSERT INTO identities (workspace, identity, contact, channel, sealed, created_at) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO NOTHING`).
-		int(workspace).key(id.Index).int(contact).text(string(id.Channel)).blob(id.Sealed).time(id.CreatedAt).exec()
 }
 
 // change runs f on a living contact, raises its version and logs the events. f
@@ -150,7 +133,7 @@ func (s *Store) AddIdentity(ctx context.Context, ws message.WorkspaceID, id mess
 // is remembered of its reach.
 func (s *Store) RemoveIdentity(ctx context.Context, ws message.WorkspaceID, id message.ContactID, index [16]byte, events []store.Event) error {
 	return s.change(ctx, ws, id, events, func(w *writer, workspace int64, c contact) (bool, error) {
-		wrote, err := w.wrote(w.c.q(`DELETE FROM identities WHERE workspace = ? AND identity = ? AND contact = ?`).int(workspace).key(index).int(c.n))
+		wrote, err := w.disown(c.n, &index)
 		if err != nil || !wrote {
 			return false, err
 		}
@@ -246,8 +229,11 @@ func (w *writer) allow(p *store.Suppression, except message.ContactID) error {
 // raiseOwner raises the version of the contact behind an index, if there is
 // one and it is not raised elsewhere in the same write.
 func (w *writer) raiseOwner(workspace int64, index [16]byte, except message.ContactID) error {
-	q := w.c.q(`SELECT c.id FROM identities i CROSS JOIN contacts c ON c.n = i.contact WHERE i.workspace = ? AND i.identity = ?`).
-		int(workspace).key(index)
+	owner, err := w.owner(workspace, index)
+	if err != nil || owner == 0 {
+		return err
+	}
+	q := w.c.q(`SELECT id FROM contacts WHERE n = ?`).int(owner)
 	more, err := q.row()
 	if err != nil || !more {
 		return err

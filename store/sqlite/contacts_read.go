@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/parley-messaging/parley/message"
@@ -124,6 +125,7 @@ func (s *Store) Resolve(ctx context.Context, ws message.WorkspaceID, indexes [][
 type question struct {
 	ws      message.WorkspaceID
 	indexes [][16]byte
+	late    []int64 // contacts of those whose rows may not be written yet
 	people  []*store.Person
 	err     error
 	done    chan struct{}
@@ -158,9 +160,12 @@ func (l *questions) next() []*question {
 
 // answer reads for all who asked.
 func (s *Store) answer(ctx context.Context, list []*question) {
+	for _, q := range list {
+		q.late = s.writer.entries.ownersOf(s.names.find(q.ws), q.indexes)
+	}
 	err := s.snapshot(ctx, func(c *conn) error {
 		for _, q := range list {
-			if q.people, q.err = s.resolve(c, q.ws, q.indexes); q.err != nil {
+			if q.people, q.err = s.resolve(c, q); q.err != nil {
 				q.err = readError(q.err)
 			}
 		}
@@ -174,20 +179,19 @@ func (s *Store) answer(ctx context.Context, list []*question) {
 	}
 }
 
-func (s *Store) resolve(c *conn, ws message.WorkspaceID, indexes [][16]byte) ([]*store.Person, error) {
-	list := make([]*store.Person, len(indexes))
-	workspace := s.names.find(ws)
-	for i, index := range indexes {
-		found, err := s.people(c, c.q(`SELECT `+personColumns+` FROM identities i CROSS JOIN contacts c ON c.n = i.contact
-			WHERE i.workspace = ? AND i.identity = ?`).int(workspace).key(index))
+func (s *Store) resolve(c *conn, q *question) ([]*store.Person, error) {
+	list := make([]*store.Person, len(q.indexes))
+	workspace := s.names.find(q.ws)
+	for i, index := range q.indexes {
+		p, err := s.personOf(c, workspace, index, q.late[i])
 		if err != nil {
 			return nil, err
 		}
-		if len(found) > 0 {
-			list[i] = found[0]
+		if p != nil {
+			list[i] = p
 			continue
 		}
-		nobody := &store.Person{Workspace: ws}
+		nobody := &store.Person{Workspace: q.ws}
 		if err := s.limits(c, workspace, index, nobody); err != nil {
 			return nil, err
 		}
@@ -196,6 +200,27 @@ func (s *Store) resolve(c *conn, ws message.WorkspaceID, indexes [][16]byte) ([]
 		}
 	}
 	return list, nil
+}
+
+// personOf reads whose an index is, or nil. late is the contact's number where
+// that may not be written yet.
+func (s *Store) personOf(c *conn, workspace int64, index [16]byte, late int64) (*store.Person, error) {
+	if late != 0 {
+		found, err := s.people(c, c.q(`SELECT `+personColumns+` FROM contacts c WHERE c.n = ?`).int(late))
+		if err != nil {
+			return nil, err
+		}
+		// A transaction that failed may have left the number to another contact.
+		if len(found) > 0 && slices.ContainsFunc(found[0].Identities, func(one store.Identity) bool { return one.Index == index }) {
+			return found[0], nil
+		}
+	}
+	found, err := s.people(c, c.q(`SELECT `+personColumns+` FROM owners o CROSS JOIN contacts c ON c.n = o.contact
+		WHERE o.workspace = ? AND o.identity = ?`).int(workspace).key(index))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
 }
 
 // Contact reads one person.

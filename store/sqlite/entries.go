@@ -27,6 +27,7 @@ const (
 type entries struct {
 	mu      sync.RWMutex
 	answers map[keyEntry]int64 // by idempotency key; those of a commit on its way too
+	owners  map[keyEntry]int64 // contacts by blind index; likewise
 	behind  atomic.Bool        // the tables do not hold all
 
 	// The writer's alone; loaded anew after a rollback.
@@ -34,6 +35,7 @@ type entries struct {
 	run   []byte      // what this transaction writes to entries
 	count int         // of what it added
 	gone  []keyAnswer // written to their table by this transaction
+	moot  []ownerEntry
 	young entryGeneration
 	old   entryGeneration // what is left of the one being written
 }
@@ -41,10 +43,13 @@ type entries struct {
 type entryGeneration struct {
 	keys   []keyAnswer
 	people []personEntry
+	owners []ownerEntry
 	last   int64
 }
 
-func (g *entryGeneration) empty() bool { return len(g.keys) == 0 && len(g.people) == 0 && g.last == 0 }
+func (g *entryGeneration) size() int { return len(g.keys) + len(g.people) + len(g.owners) }
+
+func (g *entryGeneration) empty() bool { return g.size() == 0 && g.last == 0 }
 
 // A keyEntry is an idempotency key.
 type keyEntry struct {
@@ -101,6 +106,7 @@ const (
 	entriesForm = 1
 	kindKey     = 'k' // workspace, key, number of the answer
 	kindPerson  = 'm' // contact, message
+	kindOwner   = 'o' // workspace, blind index, contact
 )
 
 var errEntries = errors.New("a row of entries cannot be read")
@@ -121,6 +127,11 @@ func (e *entries) replay(b []byte) error {
 			p := personEntry{r.varint(), r.id()}
 			if !r.bad {
 				e.young.people = append(e.young.people, p)
+			}
+		case kindOwner:
+			o := ownerEntry{keyEntry{r.varint(), r.id()}, r.varint()}
+			if !r.bad {
+				e.keepOwner(o)
 			}
 		default:
 			return errEntries
@@ -144,7 +155,7 @@ func (w *writer) flushEntries() error {
 		}
 		e.young.last = e.n
 	}
-	if e.old.empty() && len(e.young.keys)+len(e.young.people) >= entriesOfMoves*w.s.options.late {
+	if e.old.empty() && e.young.size() >= entriesOfMoves*w.s.options.late {
 		e.grow()
 	}
 	return w.writeEntries(max(entriesPace, 2*e.count))
@@ -155,6 +166,9 @@ func (e *entries) grow() {
 	e.old, e.young = e.young, entryGeneration{}
 	slices.SortFunc(e.old.keys, func(a, b keyAnswer) int {
 		return cmp.Or(cmp.Compare(a.workspace, b.workspace), bytes.Compare(a.key[:], b.key[:]), cmp.Compare(a.answer, b.answer))
+	})
+	slices.SortFunc(e.old.owners, func(a, b ownerEntry) int {
+		return cmp.Or(cmp.Compare(a.workspace, b.workspace), bytes.Compare(a.key[:], b.key[:]))
 	})
 	slices.SortFunc(e.old.people, func(a, b personEntry) int {
 		return cmp.Or(cmp.Compare(a.contact, b.contact), bytes.Compare(a.message[:], b.message[:]))
@@ -183,7 +197,14 @@ func (w *writer) writeEntries(most int) error {
 		}
 		most--
 	}
-	if len(o.keys) > 0 || len(o.people) > 0 {
+	for ; most > 0 && len(o.owners) > 0; o.owners = o.owners[1:] {
+		if err := w.writeOwner(&o.owners[0]); err != nil {
+			return err
+		}
+		w.entries.moot = append(w.entries.moot, o.owners[0])
+		most--
+	}
+	if o.size() > 0 {
 		return nil
 	}
 	last := o.last
@@ -218,20 +239,27 @@ func (w *writer) catchUpEntries(most int) error {
 	return w.writeEntries(most)
 }
 
-// catchUpAllEntries writes all of them.
+// catchUpAllEntries writes all of them, this transaction's too.
 func (w *writer) catchUpAllEntries() error {
-	for !w.entries.old.empty() || len(w.entries.young.keys)+len(w.entries.young.people) > 0 {
+	e := &w.entries
+	for !e.old.empty() || e.young.size() > 0 {
 		if err := w.catchUpEntries(math.MaxInt); err != nil {
 			return err
 		}
 	}
+	e.run, e.count = e.run[:0], 0
 	return nil
 }
 
 // moved ends a transaction that was committed.
 func (e *entries) moved() {
-	if len(e.gone) > 0 {
+	if len(e.gone)+len(e.moot) > 0 {
 		e.mu.Lock()
+		for _, o := range e.moot {
+			if e.owners[o.keyEntry] == o.contact {
+				delete(e.owners, o.keyEntry)
+			}
+		}
 		for _, k := range e.gone {
 			if e.answers[k.keyEntry] == k.answer { // an expired key may have been given again
 				delete(e.answers, k.keyEntry)
@@ -239,7 +267,7 @@ func (e *entries) moved() {
 		}
 		e.mu.Unlock()
 	}
-	e.run, e.gone, e.count = e.run[:0], e.gone[:0], 0
+	e.run, e.gone, e.moot, e.count = e.run[:0], e.gone[:0], e.moot[:0], 0
 	e.behind.Store(!e.young.empty() || !e.old.empty())
 }
 
@@ -248,9 +276,9 @@ func (w *writer) loadEntries() error {
 	e := &w.entries
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.answers = make(map[keyEntry]int64)
+	e.answers, e.owners = make(map[keyEntry]int64), make(map[keyEntry]int64)
 	e.young, e.old, e.n = entryGeneration{}, entryGeneration{}, 0
-	e.run, e.gone, e.count = e.run[:0], e.gone[:0], 0
+	e.run, e.gone, e.moot, e.count = e.run[:0], e.gone[:0], e.moot[:0], 0
 	q := w.c.q(`SELECT n, run FROM entries ORDER BY n`)
 	for {
 		more, err := q.row()

@@ -22,17 +22,18 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 		}
 		verdict = store.Done
 		// What this group logged of them goes too, and so does every message.
-		if err := inTurn(w.flush, func() error { return w.catchUpPerson(c.n) }); err != nil {
+		if err := w.flush(); err != nil {
 			return err
 		}
-		for _, sql := range []string{
-			`DELETE FROM reach WHERE (workspace, identity) IN (SELECT workspace, identity FROM identities WHERE contact = ?)`,
-			`DELETE FROM identities WHERE contact = ?`,
-			`DELETE FROM windows WHERE contact = ?`,
-		} {
-			if err := w.c.q(sql).int(c.n).exec(); err != nil {
-				return err
-			}
+		err = w.c.q(`DELETE FROM reach WHERE (workspace, identity) IN (SELECT workspace, identity FROM identities WHERE contact = ?)`).int(c.n).exec()
+		if err != nil {
+			return err
+		}
+		if _, err := w.disown(c.n, nil); err != nil { // all of their messages are listed after it
+			return err
+		}
+		if err := w.c.q(`DELETE FROM windows WHERE contact = ?`).int(c.n).exec(); err != nil {
+			return err
 		}
 		err = w.c.q(`UPDATE messages SET sealed = NULL, identity = NULL
 			WHERE workspace = ? AND id IN (SELECT message FROM contact_messages WHERE contact = ?)`).int(workspace).int(c.n).exec()

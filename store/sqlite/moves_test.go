@@ -1,179 +1,20 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
-
-// A shop has messages at every stage of their lives.
-type shop struct {
-	*bench
-	keys  map[message.MessageID][16]byte // idempotency keys
-	known map[message.MessageID]*message.Delivery
-	order []message.MessageID
-	open  map[message.MessageID]store.RefName
-}
-
-func newShop(t *testing.T, late int) *shop {
-	b := &bench{s: open(t, filepath.Join(t.TempDir(), "a.db"), Options{Migrate: true, late: late}), at: time.Now()}
-	b.ws, b.connector = newID(b.at), newID(b.at)
-	sh := &shop{bench: b, keys: make(map[message.MessageID][16]byte), known: make(map[message.MessageID]*message.Delivery), open: make(map[message.MessageID]store.RefName)}
-	for range 5 {
-		b.people = append(b.people, newID(b.at))
-		err := b.s.CreateContact(t.Context(), &store.NewContact{
-			ID: b.people[len(b.people)-1], Workspace: b.ws, Key: make([]byte, 60), CreatedAt: b.at,
-			Identities: []store.Identity{{Index: newID(b.at), Channel: message.Phone, Sealed: make([]byte, 44)}},
-		}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return sh
-}
-
-func (sh *shop) accept(t *testing.T, who message.ContactID) {
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	d := &message.Delivery{
-		ID: newID(now), Workspace: sh.ws, Contact: who, State: message.Queued, Version: 1, Purpose: message.Utility,
-		CreatedAt: now, ExpiresAt: now.Add(time.Hour), Due: now.Add(time.Hour),
-		Steps: []message.Step{{Channel: message.SMS, Connector: sh.connector, State: message.StepQueued}},
-	}
-	key := newID(now)
-	r, err := sh.s.Accept(t.Context(), []*store.Acceptance{{
-		Message:  &store.Message{ID: d.ID, Workspace: sh.ws, Contact: who, Direction: store.MT, Purpose: message.Utility, Identity: newID(now), CreatedAt: now, Sealed: []byte("sealed")},
-		Delivery: d, Connector: sh.connector, Ready: true,
-		Idempotency: &store.Idempotency{Key: key, Body: [16]byte{1}, Answer: []byte("answer"), Created: now, Expires: now.Add(24 * time.Hour)},
-	}})
-	if err != nil || r[0].Verdict != store.Done {
-		t.Fatal(r, err)
-	}
-	sh.keys[d.ID], sh.known[d.ID] = key, d
-	sh.order = append(sh.order, d.ID)
-}
-
-// move takes a message one stage further.
-func (sh *shop) move(t *testing.T, id message.MessageID) {
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	d := sh.known[id]
-	c := &store.Change{Delivery: d, Connector: sh.connector}
-	switch d.State {
-	case message.Queued:
-		d.State, d.Steps[0].State = message.Sending, message.StepSending
-		d.Steps[0].Attempts = []message.Attempt{{Connector: sh.connector, StartedAt: now}}
-	case message.Sending:
-		name := store.RefName{Connector: sh.connector, Key: message.RefKey(newID(now))}
-		d.State, d.Steps[0].State, d.Due = message.Sent, message.StepSent, now.Add(2*time.Hour)
-		c.Open = []store.OpenRef{{RefName: name, Workspace: sh.ws, Message: id, At: now, Expires: now.Add(time.Hour)}}
-		sh.open[id] = name
-	case message.Sent:
-		d.State, d.Steps[0].State, d.Due, d.EndedAt = message.Delivered, message.StepDelivered, time.Time{}, now
-		c.Close = []store.RefName{sh.open[id]}
-		delete(sh.open, id)
-	default:
-		return
-	}
-	d.Version++
-	a, err := sh.s.Apply(t.Context(), []*store.Change{c})
-	if err != nil || a[0].Verdict != store.Done {
-		t.Fatal(a, err)
-	}
-}
-
-// check asks a store for all that was told.
-func (sh *shop) check(t *testing.T, s *store.Store, name string) {
-	t.Helper()
-	ctx := t.Context()
-	got, err := (*s).Load(ctx, sh.ws, sh.order)
-	if err != nil {
-		t.Fatal(name, err)
-	}
-	ready, sending, states := make(map[message.MessageID]bool), make(map[message.MessageID]bool), make(map[message.State]int64)
-	for i, id := range sh.order {
-		d := sh.known[id]
-		if got[i] == nil {
-			t.Fatalf("%s: message %d is gone", name, i)
-		}
-		if diff := cmp.Diff(d, got[i].Delivery); diff != "" {
-			t.Fatalf("%s: message %d: %s", name, i, diff)
-		}
-		states[d.State]++
-		if d.State == message.Queued {
-			ready[id] = true
-		}
-		if d.State == message.Sending {
-			sending[id] = true
-		}
-		r, err := (*s).Recall(ctx, sh.ws, sh.keys[id], [16]byte{1}, d.CreatedAt)
-		if err != nil || r.Verdict != store.Replayed || r.Message != id {
-			t.Fatalf("%s: key of message %d: %+v, %v", name, i, r, err)
-		}
-	}
-	list, err := (*s).Ready(ctx, sh.connector, store.Place{Priority: message.Utility.Priority()}, 1000)
-	if err != nil {
-		t.Fatal(name, err)
-	}
-	sameIDs(t, name+": ready", ready, list)
-	if list, err = (*s).Attempting(ctx, sh.connector, message.MessageID{}, 1000); err != nil {
-		t.Fatal(name, err)
-	}
-	sameIDs(t, name+": sending", sending, list)
-	b, err := (*s).Books(ctx, sh.ws)
-	if err != nil {
-		t.Fatal(name, err)
-	}
-	if !maps.Equal(b.States, states) || b.Orphans != 0 || b.Ready != int64(len(ready)) || b.OpenRefs != int64(len(sh.open)) || b.Accepted != int64(len(sh.order)) {
-		t.Fatalf("%s: want %v, ready %d, open %d; books %+v", name, states, len(ready), len(sh.open), b)
-	}
-	for id, ref := range sh.open {
-		found, err := (*s).Match(ctx, []*store.Lookup{{Workspace: sh.ws, Connector: sh.connector, Keys: []message.RefKey{ref.Key}}})
-		if err != nil || !found[0].Found || found[0].Ref.Message != id {
-			t.Fatalf("%s: the ref of a message is not found: %+v, %v", name, found, err)
-		}
-	}
-	for _, who := range sh.people {
-		want := 0
-		for _, id := range sh.order {
-			if sh.known[id].Contact == who {
-				want++
-			}
-		}
-		found, err := (*s).List(ctx, sh.ws, store.Filter{Contact: who, Limit: 500})
-		if err != nil || len(found) != want {
-			t.Fatalf("%s: %d messages of a contact, want %d, %v", name, len(found), want, err)
-		}
-		for _, m := range found {
-			if diff := cmp.Diff(sh.known[m.ID], m.Delivery); diff != "" {
-				t.Fatalf("%s: listed: %s", name, diff)
-			}
-		}
-	}
-}
-
-func sameIDs(t *testing.T, name string, want map[message.MessageID]bool, list []*store.Record) {
-	t.Helper()
-	last := message.MessageID{}
-	for _, r := range list {
-		if !want[r.Delivery.ID] || string(r.Delivery.ID[:]) <= string(last[:]) {
-			t.Fatalf("%s: %s is there, or out of order", name, r.Delivery.ID)
-		}
-		last = r.Delivery.ID
-	}
-	if len(list) != len(want) {
-		t.Fatalf("%s: %d, want %d", name, len(list), len(want))
-	}
-}
 
 // TestStopWhileLate copies the file as it is at many moments, as a stop without
 // warning would leave it: what rows do not say yet is not lost, and nothing that
@@ -192,16 +33,13 @@ func TestStopWhileLate(t *testing.T) {
 						sh.move(t, sh.order[draw.IntN(len(sh.order))])
 					}
 				}
+				sh.join(t)
+				indexes := slices.SortedFunc(maps.Keys(sh.whose), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+				sh.pass(t, indexes[draw.IntN(len(indexes))], sh.people[draw.IntN(len(sh.people))])
+				sh.pass(t, indexes[draw.IntN(len(indexes))], message.ContactID{})
+				sh.join(t)
 				path := filepath.Join(dir, fmt.Sprintf("%d.db", round))
-				for _, tail := range []string{"", "-wal"} {
-					raw, err := os.ReadFile(sh.s.path + tail)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if err := os.WriteFile(path+tail, raw, 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
+				copyFiles(t, sh.s.path, path)
 				copied := open(t, path, Options{late: late})
 				var s store.Store = copied
 				sh.check(t, &s, "after a stop")
@@ -241,16 +79,22 @@ func TestRollbackWhileLate(t *testing.T) {
 			for i := range 60 {
 				sh.accept(t, sh.people[i%5])
 				sh.move(t, sh.order[i/2])
+				lost := sh.newcomer()
+				sh.whose[lost.Identities[0].Index] = message.ContactID{}
 				err := sh.s.write(t.Context(), 1, func(w *writer) error {
 					d := *sh.known[sh.order[0]]
 					d.Version++
 					d.State = message.Failed
 					w.stage(w.names.find(sh.ws), 1, &d, true, nil)
 					w.entries.addKey(keyEntry{1, [16]byte{9}}, 9)
-					return errors.Join(broken, w.flushMoves(), w.flushEntries())
+					_, failed := w.createContact(w.names.find(sh.ws), lost)
+					return errors.Join(broken, failed, w.flushMoves(), w.flushEntries())
 				})
 				if !errors.Is(err, broken) {
 					t.Fatal(err)
+				}
+				if i%10 == 0 {
+					sh.join(t) // takes the number of the row
 				}
 			}
 			sh.check(t, &s, "after failures")
@@ -356,9 +200,10 @@ func FuzzMoves(f *testing.F) {
 	m := &move{key: moveKey{1, message.MessageID{2}}, state: 3, version: 4, connector: 5, priority: 1, place: rowPlace{connector: 5, ready: true, due: 7}, track: []byte("track")}
 	r := &lateRef{connector: 5, workspace: 1, OpenRef: store.OpenRef{RefName: store.RefName{Key: message.RefKey{8}}, Message: message.MessageID{2}, Step: 1, At: time.UnixMicro(9)}}
 	f.Add(appendClose(r.append(m.append([]byte{movesForm})), 5, message.RefKey{8}, message.MessageID{3}))
-	e := &entries{answers: make(map[keyEntry]int64)}
+	e := &entries{answers: make(map[keyEntry]int64), owners: make(map[keyEntry]int64)}
 	e.addKey(keyEntry{1, [16]byte{2}}, 3)
 	e.addPerson(personEntry{4, message.MessageID{5}})
+	e.addOwner(ownerEntry{keyEntry{1, [16]byte{6}}, 7})
 	f.Add(append([]byte{entriesForm}, e.run...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := &moves{of: make(map[moveKey]*move), at: make(map[moveKey]*move), refs: make(map[refKey][]*lateRef)}
@@ -375,7 +220,7 @@ func FuzzMoves(f *testing.F) {
 				t.Errorf("%+v became %+v", m, back)
 			}
 		}
-		e := &entries{answers: make(map[keyEntry]int64)}
+		e := &entries{answers: make(map[keyEntry]int64), owners: make(map[keyEntry]int64)}
 		if err := e.replay(b); err != nil && !errors.Is(err, errEntries) {
 			t.Error(err)
 		}

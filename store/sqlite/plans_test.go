@@ -70,7 +70,7 @@ func TestPlans(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	big := []string{"answers", "webhook_runs", "event_halves", "messages", "deliveries", "events", "webhooks", "refs", "contacts", "identities", "windows", "idempotency", "dedup", "charges", "m", "d", "e", "c", "k", "i"}
+	big := []string{"answers", "webhook_runs", "event_halves", "messages", "deliveries", "events", "webhooks", "refs", "contacts", "identities", "owners", "o", "windows", "idempotency", "dedup", "charges", "m", "d", "e", "c", "k", "i"}
 	look := func(c *conn) {
 		for sql := range c.stmts {
 			if strings.HasPrefix(sql, "PRAGMA") || strings.HasPrefix(sql, "EXPLAIN") || strings.Contains(sql, "max(seq)") {

@@ -1,0 +1,1 @@
+-- Nothing: the store for one machine keeps whose an identity is in a table of its own.

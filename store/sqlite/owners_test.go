@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// TestOwnerOfOneWrite: who is made and loses a number in one write has left
+// nothing that a start after a stop would bring back.
+func TestOwnerOfOneWrite(t *testing.T) {
+	sh := newShop(t, 7)
+	n := sh.newcomer()
+	index := n.Identities[0].Index
+	err := sh.s.write(t.Context(), 1, func(w *writer) error {
+		c, err := w.createContact(w.names.find(sh.ws), n)
+		if err != nil {
+			return err
+		}
+		_, err = w.disown(c.n, &index)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh.join(t) // the log of what is late begins again
+	path := filepath.Join(t.TempDir(), "copy.db")
+	copyFiles(t, sh.s.path, path)
+	for _, s := range []*Store{sh.s, open(t, path, Options{})} {
+		found, err := s.Resolve(t.Context(), sh.ws, [][16]byte{index})
+		if err != nil || found[0] != nil {
+			t.Errorf("the number is found to be of %v, %v", found[0], err)
+		}
+		again := sh.newcomer()
+		again.Identities[0].Index = index
+		if err := s.CreateContact(t.Context(), again, nil); err != nil {
+			t.Errorf("the number is nobody's and cannot be given: %v", err)
+		}
+	}
+}
+
+// TestOwnerOfAFailedWrite: a reader that was told of a contact by a write that
+// failed then takes nobody else for it.
+func TestOwnerOfAFailedWrite(t *testing.T) {
+	sh := newShop(t, 7)
+	index := [16]byte{1, 2, 3}
+	err := sh.s.write(t.Context(), 1, func(w *writer) error {
+		workspace := w.names.find(sh.ws)
+		c, _, err := w.contact(workspace, sh.people[0])
+		w.entries.mu.Lock()
+		w.entries.owners[keyEntry{workspace, index}] = c.n
+		w.entries.mu.Unlock()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := sh.s.Resolve(t.Context(), sh.ws, [][16]byte{index})
+	if err != nil || found[0] != nil {
+		t.Errorf("the number is found to be of %v, %v", found[0], err)
+	}
+}
