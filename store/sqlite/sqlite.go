@@ -32,7 +32,7 @@ type Options struct {
 	Readers int              // reading connections; 0 = 4
 	Queue   int              // items that may wait for a commit before ErrUnavailable; 0 = 50,000
 	Group   int              // items after which a group is closed; 0 = 1,000
-	Cache   int              // page cache of the writer in KiB; 0 = 16,384
+	Cache   int              // page cache of the writer in KiB; 0 = 8,192
 
 	late     int   // deliveries that gather before their rows are written; 0 = youngMoves
 	tail     int   // events of the log's end kept in memory; 0 = tailEvents
@@ -115,7 +115,7 @@ func (o Options) withDefaults() Options {
 		o.Group = 1_000
 	}
 	if o.Cache <= 0 {
-		o.Cache = 16_384
+		o.Cache = 8_192
 	}
 	if o.tail <= 0 {
 		o.tail = tailEvents
