@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 
 const lanePriorities = len(message.Purposes) + 1
 
+// pairsFew is how many pairs of sender and recipient may be idle in memory.
+const pairsFew = 4096
+
 // A lane is the queue of one connector account while this node holds its
 // lease. It picks the next message by priority, then fairly among the senders
 // that share the account, then by order of acceptance (law 11). It keeps the
@@ -20,27 +24,28 @@ type lane struct {
 	e   *Engine
 	acc *account
 
-	mu       sync.Mutex
-	queues   [lanePriorities]backlog
-	present  map[message.MessageID]bool // in a queue, in a chain or in an attempt
-	chains   map[[16]byte][]*job        // identity in an attempt → who waits behind it
-	queued   int
-	inflight int
-	limit    int           // attempts begun and not answered
-	wire     chan struct{} // a place for each attempt on the wire
-	bucket   pace.Bucket
-	pairs    map[[16]byte]*pace.Bucket
-	pairBy   channel.Limits
-	later    []*job // held by the pair's pace
-	laterAt  time.Time
-	broken   *message.Fault // misconfigured: nothing goes until brokenTo
-	brokenTo time.Time
-	paused   bool // by an operator
-	down     bool // its links are down
-	stopped  bool
-	trial    bool // one message is trying whether a broken account works again
-	wake     chan struct{}
-	ended    chan struct{}
+	mu        sync.Mutex
+	queues    [lanePriorities]backlog
+	present   map[message.MessageID]bool // in a queue, in a chain or in an attempt
+	chains    map[[16]byte][]*job        // identity in an attempt → who waits behind it
+	queued    int
+	inflight  int
+	limit     int           // attempts begun and not answered
+	wire      chan struct{} // a place for each attempt on the wire
+	bucket    pace.Bucket
+	pairs     map[[16]byte]*pace.Bucket
+	pairsMost int // pairs held before idle ones are forgotten
+	pairBy    channel.Limits
+	later     []*job // held by the pair's pace
+	laterAt   time.Time
+	broken    *message.Fault // misconfigured: nothing goes until brokenTo
+	brokenTo  time.Time
+	paused    bool // by an operator
+	down      bool // its links are down
+	stopped   bool
+	trial     bool // one message is trying whether a broken account works again
+	wake      chan struct{}
+	ended     chan struct{}
 
 	token   int64
 	goodFor time.Time // monotonic: attempts may begin before this
@@ -181,13 +186,6 @@ func (l *lane) ripen(now time.Time) {
 	waiting := l.later
 	l.later, l.laterAt = nil, time.Time{}
 	l.again(waiting)
-	if len(l.pairs) > 4*l.e.o.Queue {
-		for k, b := range l.pairs {
-			if b.Idle(now) {
-				delete(l.pairs, k)
-			}
-		}
-	}
 }
 
 func (l *lane) pair(j *job, now time.Time) (time.Time, bool) {
@@ -196,19 +194,21 @@ func (l *lane) pair(j *job, now time.Time) (time.Time, bool) {
 	}
 	b := l.pairs[j.identity]
 	if b == nil {
-		if len(l.pairs) > 200000 {
-			for k, b := range l.pairs {
-				if b.Idle(now) {
-					delete(l.pairs, k)
-				}
-			}
-		}
-		bucket := pace.New(l.pairBy.PairEvery, l.pairBy.PairBurst)
-		b = &bucket
-		l.pairs[j.identity] = b
+		b = l.newPair(j.identity, pace.New(l.pairBy.PairEvery, l.pairBy.PairBurst), now)
 	}
 	ok, at := b.Take(now)
 	return at, ok
+}
+
+// newPair keeps the pace of a pair. When there are twice as many as were needed
+// when it was last looked, those that hold nothing back are forgotten.
+func (l *lane) newPair(identity [16]byte, bucket pace.Bucket, now time.Time) *pace.Bucket {
+	if len(l.pairs) >= l.pairsMost {
+		maps.DeleteFunc(l.pairs, func(_ [16]byte, b *pace.Bucket) bool { return b.Idle(now) })
+		l.pairsMost = max(2*len(l.pairs), pairsFew)
+	}
+	l.pairs[identity] = &bucket
+	return &bucket
 }
 
 // owe counts the messages a step is sent as beyond its first.
@@ -249,9 +249,7 @@ func (l *lane) slow(f *message.Fault, identity [16]byte, now time.Time) {
 	if f.Scope == message.ScopePair || f.Scope == message.ScopeRecipient || f.Scope == message.ScopeMessage {
 		b := l.pairs[identity]
 		if b == nil {
-			bucket := pace.New(max(l.pairBy.PairEvery, time.Second), max(l.pairBy.PairBurst, 1))
-			b = &bucket
-			l.pairs[identity] = b
+			b = l.newPair(identity, pace.New(max(l.pairBy.PairEvery, time.Second), max(l.pairBy.PairBurst, 1)), now)
 		}
 		b.Pause(now.Add(wait))
 		return
