@@ -34,13 +34,14 @@ type Options struct {
 	Nodes       int    // servers on one database
 	Warmup      time.Duration
 	Duration    time.Duration
-	Messages    int64 // measure this many instead of Duration; 0 = Duration
-	Recipients  int   // different people; a fifth of all messages go to new ones
-	Preload     int64 // messages that have been through the store before
-	Backlog     int64 // measure with this many queued; 0 = not
-	Webhook     int   // events in one webhook request at most; 0 = no endpoint
-	Binds       int   // SMPP links
-	Window      int   // submits waiting for their answer on one link
+	Messages    int64         // measure this many instead of Duration; 0 = Duration
+	Recipients  int           // different people; a fifth of all messages go to new ones
+	Preload     int64         // messages that have been through the store before
+	Backlog     int64         // measure with this many queued; 0 = not
+	Webhook     int           // events in one webhook request at most; 0 = no endpoint
+	Binds       int           // SMPP links
+	Window      int           // submits waiting for their answer on one link
+	Latency     time.Duration // from the provider's answer until a phone has a message: receipts come that much later
 
 	// A running server to measure instead of starting one: its API, a key, and
 	// its admin address. Its senders and connectors are used as they are.
@@ -140,6 +141,10 @@ func (o *Options) check() error {
 		return wrong("webhook", "must be 0 to 100")
 	case o.URL != "" && (o.APIKey == "" || o.Admin == ""):
 		return wrong("url", "needs --api-key and --admin: without its books nothing can be verified")
+	case o.Latency < 0 || o.Latency > settle/2:
+		return wrong("latency", "must be 0s to "+(settle/2).String())
+	case o.Latency > 0 && (o.URL != "" || o.SMPP != ""):
+		return wrong("latency", "is the sandbox's: it needs one that is started here")
 	case o.URL != "" && (o.Nodes > 1 || o.Backlog > 0):
 		return wrong("url", "cannot be combined with --nodes or --backlog")
 	}

@@ -38,6 +38,7 @@ func TestRun(t *testing.T) {
 		{"without receipts", bench.Options{Channel: "sms", Batch: 1, NoReceipts: true}},
 		{"whatsapp", bench.Options{Channel: "whatsapp", Batch: 10, Webhook: 100}},
 		{"a backlog", bench.Options{Channel: "sms", Batch: 10, Backlog: 2000, Duration: 200 * time.Millisecond, Webhook: 100}},
+		{"receipts later", bench.Options{Channel: "sms", Batch: 10, Latency: 300 * time.Millisecond, Webhook: 100}},
 		{"two nodes", bench.Options{Store: "postgres", Nodes: 2, Channel: "sms", Batch: 1, Webhook: 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -103,6 +104,8 @@ func TestRunRefuses(t *testing.T) {
 		{"webhook", func(o *bench.Options) { o.Webhook = 101 }},
 		{"receipts", func(o *bench.Options) { o.NoReceipts, o.Channel = true, "whatsapp" }},
 		{"sandbox", func(o *bench.Options) { o.SMPP = "127.0.0.1:2775" }},
+		{"latency", func(o *bench.Options) { o.Latency = time.Hour }},
+		{"latency", func(o *bench.Options) { o.Latency, o.SMPP, o.Control = time.Second, "127.0.0.1:2775", "127.0.0.1:8091" }},
 		{"url", func(o *bench.Options) { o.URL = "http://127.0.0.1:8080" }},
 	} {
 		o := good

@@ -94,7 +94,7 @@ func (r *run) startSandbox(ctx context.Context) error {
 	args := []string{
 		"sandbox", "start", "--whatsapp", ports[0], "--smpp", ports[1], "--control", ports[2],
 		"--smpp-window", strconv.Itoa(r.o.Window), "--smpp-queue", strconv.FormatInt(max(500_000, 2*r.o.Backlog, 2*r.o.Preload), 10),
-		"--no-auto-read", "--log-level", "error", "--log-format", "json",
+		"--latency", r.o.Latency.String(), "--no-auto-read", "--log-level", "error", "--log-format", "json",
 	}
 	for i := range max(r.o.Nodes, 1) {
 		args = append(args, "--account", smppAccount(i)+":"+smsc.DefaultPassword)

@@ -31,6 +31,7 @@ type benchCmd struct {
 	Webhook     int           `help:"Events in one request to the webhook endpoint at most; 0 = no endpoint." default:"100"`
 	Binds       int           `help:"SMPP links of each connector." default:"1"`
 	Window      int           `help:"Submits, and receipts likewise, that wait for their answer on one SMPP link." default:"500"`
+	Latency     time.Duration `help:"How long messages take to phones: receipts come that much after the provider's answer." default:"0s"`
 	Dir         string        `help:"Folder to work in; kept, and used again with what it holds. Default: a temporary one." type:"path"`
 	Profile     string        `help:"Write profiles of the first server: FILE, FILE.2 … of the processor, FILE.heap and FILE.allocs of memory." type:"path"`
 	JSON        bool          `name:"json" help:"Print one JSON object on one line."`
@@ -52,7 +53,7 @@ func (c *benchCmd) Run(ctx context.Context) (err error) {
 	o := bench.Options{
 		Now: time.Now, Store: c.Store, DatabaseURL: c.DatabaseURL, Channel: c.Channel, Batch: c.Batch, Concurrency: c.Concurrency,
 		Nodes: c.Nodes, Warmup: c.Warmup, Duration: c.Duration, Messages: c.Messages, Recipients: c.Recipients,
-		Preload: c.Preload, Backlog: c.Backlog, Webhook: c.Webhook, Binds: c.Binds, Window: c.Window, Dir: c.Dir, Profile: c.Profile,
+		Preload: c.Preload, Backlog: c.Backlog, Webhook: c.Webhook, Binds: c.Binds, Window: c.Window, Latency: c.Latency, Dir: c.Dir, Profile: c.Profile,
 		URL: c.URL, APIKey: string(c.APIKey), Admin: c.Admin,
 	}
 	if o.Program, err = os.Executable(); err != nil {
