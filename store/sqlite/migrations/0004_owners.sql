@@ -10,7 +10,6 @@ CREATE TABLE owners (
 INSERT INTO owners (workspace, identity, contact) SELECT workspace, identity, contact FROM identities;
 
 ALTER TABLE identities RENAME TO identities_before;
-DROP INDEX identities_contact;
 CREATE TABLE identities (
     contact    INTEGER NOT NULL, -- clear: contacts.n
     identity   BLOB NOT NULL,    -- hash: blind index
@@ -21,5 +20,5 @@ CREATE TABLE identities (
     PRIMARY KEY (contact, identity)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO identities (contact, identity, workspace, channel, sealed, created_at)
-    SELECT contact, identity, workspace, channel, sealed, created_at FROM identities_before ORDER BY contact, identity;
+    SELECT contact, identity, workspace, channel, sealed, created_at FROM identities_before INDEXED BY identities_contact ORDER BY contact;
 DROP TABLE identities_before;
