@@ -59,3 +59,20 @@ func TestOwnerOfAFailedWrite(t *testing.T) {
 		t.Errorf("the number is found to be of %v, %v", found[0], err)
 	}
 }
+
+// TestContactsKept: when there is no room for another contact a few make room,
+// not all.
+func TestContactsKept(t *testing.T) {
+	w := &writer{contacts: make(map[contactKey]contact)}
+	for i := range int64(2 * contactsKept) {
+		var key contactKey
+		key.id[0], key.id[1], key.id[2] = byte(i), byte(i>>8), byte(i>>16)
+		w.remember(key, contact{n: i})
+		if w.contacts[key].n != i {
+			t.Fatal("a contact is not kept")
+		}
+		if n := len(w.contacts); n > contactsKept || i > contactsKept && n < contactsKept*9/10 {
+			t.Fatalf("%d contacts are kept after %d", n, i)
+		}
+	}
+}

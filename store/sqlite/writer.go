@@ -298,8 +298,14 @@ func (w *writer) contact(workspace int64, id message.ContactID) (contact, bool, 
 }
 
 func (w *writer) remember(key contactKey, c contact) {
-	if len(w.contacts) >= contactsKept {
-		clear(w.contacts)
+	if _, ok := w.contacts[key]; !ok && len(w.contacts) >= contactsKept {
+		left := max(len(w.contacts)/16, 1)
+		for other := range w.contacts { // whichever come first: a map begins anywhere
+			delete(w.contacts, other)
+			if left--; left == 0 {
+				break
+			}
+		}
 	}
 	w.contacts[key] = c
 }
