@@ -26,16 +26,16 @@ const (
 // the table of the same name and in memory before they are where they belong.
 type entries struct {
 	mu      sync.RWMutex
-	answers map[keyEntry]int64 // by idempotency key; those of a commit on its way too
-	owners  map[keyEntry]int64 // contacts by blind index; likewise
-	behind  atomic.Bool        // the tables do not hold all
+	answers map[keyEntry]int64       // by idempotency key; those of a commit on its way too
+	owners  map[keyEntry]*ownerEntry // by blind index; likewise
+	behind  atomic.Bool              // the tables do not hold all
 
 	// The writer's alone; loaded anew after a rollback.
-	n     int64       // number of the last row of entries
-	run   []byte      // what this transaction writes to entries
-	count int         // of what it added
-	gone  []keyAnswer // written to their table by this transaction
-	moot  []ownerEntry
+	n     int64         // number of the last row of entries
+	run   []byte        // what this transaction writes to entries
+	count int           // of what it added
+	gone  []keyAnswer   // written to their table by this transaction
+	moot  []*ownerEntry // likewise
 	young entryGeneration
 	old   entryGeneration // what is left of the one being written
 }
@@ -43,7 +43,7 @@ type entries struct {
 type entryGeneration struct {
 	keys   []keyAnswer
 	people []personEntry
-	owners []ownerEntry
+	owners []*ownerEntry
 	last   int64
 }
 
@@ -129,7 +129,7 @@ func (e *entries) replay(b []byte) error {
 				e.young.people = append(e.young.people, p)
 			}
 		case kindOwner:
-			o := ownerEntry{keyEntry{r.varint(), r.id()}, r.varint()}
+			o := &ownerEntry{keyEntry{r.varint(), r.id()}, r.varint()}
 			if !r.bad {
 				e.keepOwner(o)
 			}
@@ -167,7 +167,7 @@ func (e *entries) grow() {
 	slices.SortFunc(e.old.keys, func(a, b keyAnswer) int {
 		return cmp.Or(cmp.Compare(a.workspace, b.workspace), bytes.Compare(a.key[:], b.key[:]), cmp.Compare(a.answer, b.answer))
 	})
-	slices.SortFunc(e.old.owners, func(a, b ownerEntry) int {
+	slices.SortFunc(e.old.owners, func(a, b *ownerEntry) int {
 		return cmp.Or(cmp.Compare(a.workspace, b.workspace), bytes.Compare(a.key[:], b.key[:]))
 	})
 	slices.SortFunc(e.old.people, func(a, b personEntry) int {
@@ -198,7 +198,7 @@ func (w *writer) writeEntries(most int) error {
 		most--
 	}
 	for ; most > 0 && len(o.owners) > 0; o.owners = o.owners[1:] {
-		if err := w.writeOwner(&o.owners[0]); err != nil {
+		if err := w.writeOwner(o.owners[0]); err != nil {
 			return err
 		}
 		w.entries.moot = append(w.entries.moot, o.owners[0])
@@ -256,7 +256,7 @@ func (e *entries) moved() {
 	if len(e.gone)+len(e.moot) > 0 {
 		e.mu.Lock()
 		for _, o := range e.moot {
-			if e.owners[o.keyEntry] == o.contact {
+			if e.owners[o.keyEntry] == o { // it may have been taken away and given again
 				delete(e.owners, o.keyEntry)
 			}
 		}
@@ -276,7 +276,7 @@ func (w *writer) loadEntries() error {
 	e := &w.entries
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.answers, e.owners = make(map[keyEntry]int64), make(map[keyEntry]int64)
+	e.answers, e.owners = make(map[keyEntry]int64), make(map[keyEntry]*ownerEntry)
 	e.young, e.old, e.n = entryGeneration{}, entryGeneration{}, 0
 	e.run, e.gone, e.moot, e.count = e.run[:0], e.gone[:0], e.moot[:0], 0
 	q := w.c.q(`SELECT n, run FROM entries ORDER BY n`)

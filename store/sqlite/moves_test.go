@@ -200,10 +200,10 @@ func FuzzMoves(f *testing.F) {
 	m := &move{key: moveKey{1, message.MessageID{2}}, state: 3, version: 4, connector: 5, priority: 1, place: rowPlace{connector: 5, ready: true, due: 7}, track: []byte("track")}
 	r := &lateRef{connector: 5, workspace: 1, OpenRef: store.OpenRef{RefName: store.RefName{Key: message.RefKey{8}}, Message: message.MessageID{2}, Step: 1, At: time.UnixMicro(9)}}
 	f.Add(appendClose(r.append(m.append([]byte{movesForm})), 5, message.RefKey{8}, message.MessageID{3}))
-	e := &entries{answers: make(map[keyEntry]int64), owners: make(map[keyEntry]int64)}
+	e := &entries{answers: make(map[keyEntry]int64), owners: make(map[keyEntry]*ownerEntry)}
 	e.addKey(keyEntry{1, [16]byte{2}}, 3)
 	e.addPerson(personEntry{4, message.MessageID{5}})
-	e.addOwner(ownerEntry{keyEntry{1, [16]byte{6}}, 7})
+	e.addOwner(&ownerEntry{keyEntry{1, [16]byte{6}}, 7})
 	f.Add(append([]byte{entriesForm}, e.run...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := &moves{of: make(map[moveKey]*move), at: make(map[moveKey]*move), refs: make(map[refKey][]*lateRef)}
@@ -220,7 +220,7 @@ func FuzzMoves(f *testing.F) {
 				t.Errorf("%+v became %+v", m, back)
 			}
 		}
-		e := &entries{answers: make(map[keyEntry]int64), owners: make(map[keyEntry]int64)}
+		e := &entries{answers: make(map[keyEntry]int64), owners: make(map[keyEntry]*ownerEntry)}
 		if err := e.replay(b); err != nil && !errors.Is(err, errEntries) {
 			t.Error(err)
 		}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"encoding/binary"
+	"maps"
 
 	"github.com/parley-messaging/parley/store"
 )
@@ -13,7 +14,7 @@ type ownerEntry struct {
 }
 
 // addOwner takes whose an index is into this transaction.
-func (e *entries) addOwner(o ownerEntry) {
+func (e *entries) addOwner(o *ownerEntry) {
 	e.run = append(e.run, kindOwner)
 	e.run = binary.AppendVarint(e.run, o.workspace)
 	e.run = append(e.run, o.key[:]...)
@@ -24,8 +25,8 @@ func (e *entries) addOwner(o ownerEntry) {
 	e.mu.Unlock()
 }
 
-func (e *entries) keepOwner(o ownerEntry) {
-	e.owners[o.keyEntry] = o.contact
+func (e *entries) keepOwner(o *ownerEntry) {
+	e.owners[o.keyEntry] = o
 	e.young.owners = append(e.young.owners, o)
 }
 
@@ -37,7 +38,9 @@ func (e *entries) ownersOf(workspace int64, indexes [][16]byte) []int64 {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for i, index := range indexes {
-		list[i] = e.owners[keyEntry{workspace, index}]
+		if o := e.owners[keyEntry{workspace, index}]; o != nil {
+			list[i] = o.contact
+		}
 	}
 	return list
 }
@@ -49,8 +52,8 @@ func (w *writer) writeOwner(o *ownerEntry) error {
 
 // owner gives the number of the contact an identity belongs to, 0 for none.
 func (w *writer) owner(workspace int64, index [16]byte) (int64, error) {
-	if n := w.entries.owners[keyEntry{workspace, index}]; n != 0 { // only this goroutine changes it
-		return n, nil
+	if o := w.entries.owners[keyEntry{workspace, index}]; o != nil { // only this goroutine changes it
+		return o.contact, nil
 	}
 	q := w.c.q(`SELECT contact FROM owners WHERE workspace = ? AND identity = ?`).int(workspace).key(index)
 	more, err := q.row()
@@ -67,28 +70,29 @@ func (w *writer) insertIdentity(workspace, contact int64, id *store.Identity) er
 		ON CONFLICT DO NOTHING`).
 		int(contact).key(id.Index).int(workspace).text(string(id.Channel)).blob(id.Sealed).time(id.CreatedAt))
 	if fresh {
-		w.entries.addOwner(ownerEntry{keyEntry{workspace, id.Index}, contact})
+		w.entries.addOwner(&ownerEntry{keyEntry{workspace, id.Index}, contact})
 	}
 	return err
 }
 
-// disown takes an identity from a contact, or all of them; it reports whether
+// disown takes an identity from a contact, nil: all of them; it reports whether
 // there was one. Nothing late is left that could bring it back.
 func (w *writer) disown(contact int64, index *[16]byte) (bool, error) {
 	if err := w.catchUpAllEntries(); err != nil {
 		return false, err
 	}
-	if index == nil {
-		err := w.c.q(`DELETE FROM owners WHERE (workspace, identity) IN (SELECT workspace, identity FROM identities WHERE contact = ?)`).int(contact).exec()
-		if err != nil {
-			return false, err
-		}
-		return w.wrote(w.c.q(`DELETE FROM identities WHERE contact = ?`).int(contact))
+	e := &w.entries
+	e.mu.Lock()
+	maps.DeleteFunc(e.owners, func(_ keyEntry, o *ownerEntry) bool { return o.contact == contact && (index == nil || o.key == *index) })
+	e.mu.Unlock()
+	const theirs = `FROM identities WHERE contact = ?1 AND (?2 IS NULL OR identity = ?2)`
+	var only []byte
+	if index != nil {
+		only = index[:]
 	}
-	err := w.c.q(`DELETE FROM owners WHERE (workspace, identity) IN (SELECT workspace, identity FROM identities WHERE contact = ? AND identity = ?)`).
-		int(contact).key(*index).exec()
+	err := w.c.q(`DELETE FROM owners WHERE (workspace, identity) IN (SELECT workspace, identity ` + theirs + `)`).int(contact).blob(only).exec()
 	if err != nil {
 		return false, err
 	}
-	return w.wrote(w.c.q(`DELETE FROM identities WHERE contact = ? AND identity = ?`).int(contact).key(*index))
+	return w.wrote(w.c.q(`DELETE ` + theirs).int(contact).blob(only))
 }
