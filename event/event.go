@@ -127,7 +127,7 @@ func AppendEvent(ctx context.Context, b []byte, o Opener, e *store.Event) ([]byt
 	return append(b, "}}"...), nil
 }
 
-func appendData(b []byte, e *store.Event, personal []byte, erased bool) ([]byte, error) {
+func appendData(b []byte, e *store.Event, personal []byte, erased bool) (_ []byte, err error) {
 	seen := make(map[string]bool, 8)
 	b = appendID(b, seen, "message", e.Message)
 	b = appendID(b, seen, "contact", e.Contact)
@@ -139,38 +139,39 @@ func appendData(b []byte, e *store.Event, personal []byte, erased bool) ([]byte,
 		b = append(comma(b), `"erased":true`...)
 		seen["erased"] = true
 	}
-	for i, object := range [][]byte{e.Data, personal} {
-		if fast := !erased && splices(object) && (i == 0 || bytes.HasPrefix(object, onlyMetadata) && !bytes.Contains(e.Data, metadataName)); fast {
-			if len(object) > 2 {
-				b = append(comma(b), object[1:len(object)-1]...)
-			}
-			continue
-		}
-		var err error
-		if b, err = merge(b, seen, object); err != nil {
-			return nil, err
-		}
+	if b, err = splice(b, seen, e.Data, ours, len(personal) > 0); err != nil {
+		return nil, err
 	}
-	return b, nil
+	return splice(b, seen, personal, func(name []byte) bool { return seen[string(name)] }, false)
 }
 
-var (
-	metadataName = []byte(`"metadata":`)
-	onlyMetadata = []byte(`{"metadata":`)
-)
+// ours reports whether a name may be one that appendData writes itself.
+func ours(name []byte) bool {
+	switch string(name) {
+	case "message", "contact", "version", "erased":
+		return true
+	default:
+		return false
+	}
+}
 
-// splices reports whether a JSON object can be taken over as it stands: it is
-// well formed, and no member of it is named like one of ours. Nearly every event
-// passes; any other goes through merge.
-func splices(object []byte) bool {
-	return plainjson.Walk(object, func(name, _ []byte) bool {
-		switch string(name) {
-		case "message", "contact", "version", "erased":
-			return false
-		default:
+// splice takes a JSON object over as it stands when it is plain and taken says of
+// none of its names that it is there. Nearly every event passes; any other is
+// merged. more says that its names are to be known afterwards.
+func splice(b []byte, seen map[string]bool, object []byte, taken func(name []byte) bool, more bool) ([]byte, error) {
+	if !plainjson.Walk(object, func(name, _ []byte) bool { return !taken(name) }) {
+		return merge(b, seen, object)
+	}
+	if more {
+		plainjson.Walk(object, func(name, _ []byte) bool {
+			seen[string(name)] = true
 			return true
-		}
-	})
+		})
+	}
+	if len(object) > len("{}") {
+		b = append(comma(b), object[1:len(object)-1]...)
+	}
+	return b, nil
 }
 
 func appendID[K message.Kind](b []byte, seen map[string]bool, name string, id message.ID[K]) []byte {

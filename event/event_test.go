@@ -31,6 +31,8 @@ func TestRender(t *testing.T) {
 		Type: event.MessageReceived, Version: 5, At: time.Date(2026, 3, 1, 12, 0, 0, 120_000_000, time.FixedZone("", 3600)),
 		Data: []byte(`{"channel": "sms", "version": 99, "n": 12345678901234567890}`), Sealed: []byte{1},
 	}
+	plain, told := base, base
+	plain.Data, told.Data = []byte(`{"channel":"sms","n":1}`), []byte(`{"metadata":{"c":1}}`)
 	bare := store.Event{ID: message.EventID{1}, Workspace: message.WorkspaceID{2}, Type: event.ConnectorPaused, At: base.At}
 	head := `{"id":"` + base.ID.String() + `","type":"message.received","timestamp":"2026-03-01T11:00:00.12Z","workspace":"` + base.Workspace.String() +
 		`","data":{"message":"` + base.Message.String() + `","contact":"` + base.Contact.String() + `","version":5,`
@@ -41,6 +43,9 @@ func TestRender(t *testing.T) {
 		want string
 	}{
 		{"joined", base, opener{plain: `{"from":"+33612345678","channel":"other"}`}, head + `"channel":"sms","n":12345678901234567890,"from":"+33612345678"}}`},
+		{"joined as it stands", plain, opener{plain: `{"from":"+33612345678","channel":"other"}`}, head + `"channel":"sms","n":1,"from":"+33612345678"}}`},
+		{"with metadata", plain, opener{plain: `{"metadata":{"a":"b"}}`}, head + `"channel":"sms","n":1,"metadata":{"a":"b"}}}`},
+		{"metadata twice", told, opener{plain: `{"metadata":{"a":"b"}}`}, head + `"metadata":{"c":1}}}`},
 		{"erased", base, opener{erased: true}, head + `"erased":true,"channel":"sms","n":12345678901234567890}}`},
 		{"bare", bare, opener{err: errors.New("nothing is sealed")}, `{"id":"` + base.ID.String() + `","type":"connector.paused","timestamp":"2026-03-01T11:00:00.12Z","workspace":"` + base.Workspace.String() + `","data":{}}`},
 	} {
