@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,47 @@ type result struct {
 
 func into(c chan<- result) func(Response, error) {
 	return func(r Response, err error) { c <- result{r, err} }
+}
+
+// A counted connection counts calls of Write.
+type counted struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+// TestWritesGather: what many send at the same moment goes in few calls.
+func TestWritesGather(t *testing.T) {
+	// With one processor the order of things is always the same.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	_, addr := smsc(t, ServerConfig{SessionConfig: SessionConfig{Window: 200, Handler: func(r *Request) { r.Accept("1") }}})
+	var writes atomic.Int64
+	c := dial(t, addr, ClientConfig{SessionConfig: SessionConfig{Window: 200}, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		return counted{conn, &writes}, err
+	}})
+	before := writes.Load()
+	const many = 100
+	answers := make(chan result, many)
+	for range many {
+		go func() {
+			if err := c.Submit(t.Context(), hello(), into(answers)); err != nil {
+				answers <- result{err: err}
+			}
+		}()
+	}
+	for range many {
+		if a := await(t, answers); a.err != nil {
+			t.Fatal(a.err)
+		}
+	}
+	if n := writes.Load() - before; n > many/5 {
+		t.Errorf("%d calls for %d requests", n, many)
+	}
 }
 
 func TestSubmitAndDeliver(t *testing.T) {

@@ -3,6 +3,7 @@ package smpp
 import (
 	"context"
 	"errors"
+	"runtime"
 )
 
 // maxGathered is how much may wait for a peer that does not read.
@@ -35,6 +36,13 @@ func (s *Session) writeLoop() {
 				return
 			}
 			break
+		}
+		if len(s.out) < wakeAt && !s.finish {
+			// Whoever is about to add to it goes first: a call for each PDU of a
+			// hundred that were just committed costs more than sending them.
+			s.mu.Unlock()
+			runtime.Gosched()
+			s.mu.Lock()
 		}
 		b := s.out
 		s.out, s.spare = s.spare[:0], nil
