@@ -2,9 +2,13 @@ package sqlite
 
 import (
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"time"
 
 	zs "zombiezen.com/go/sqlite"
+
+	"github.com/parley-messaging/parley/store/sqlite/internal/native"
 )
 
 // A conn is one connection with its prepared statements. It serves one
@@ -18,6 +22,7 @@ type conn struct {
 // first failure sticks and is given by row or exec.
 type stmt struct {
 	s   *zs.Stmt
+	raw *native.Stmt // nil: only the binding can be asked
 	n   int
 	err error
 }
@@ -30,7 +35,28 @@ func newConn(path string, flags zs.OpenFlags) (*conn, error) {
 	return &conn{c: c, stmts: make(map[string]*stmt)}, nil
 }
 
-func (c *conn) close() error { return c.c.Close() }
+// openGathering is newConn for the connection that writes: pages of a commit go
+// to the write-ahead log together. It must keep synchronous at FULL.
+func openGathering(path string, flags zs.OpenFlags) (*conn, error) {
+	if err := native.Register(); err != nil {
+		return nil, err
+	}
+	name := filepath.ToSlash(filepath.Clean(path))
+	if filepath.VolumeName(path) != "" {
+		name = "/" + name
+	}
+	name = (&url.URL{Path: name}).EscapedPath() // a question mark or a percent sign is part of the name
+	return newConn("file:"+name+"?vfs="+native.Gathering, flags|zs.OpenURI)
+}
+
+func (c *conn) close() error {
+	for _, s := range c.stmts {
+		if s.raw != nil {
+			s.raw.Free()
+		}
+	}
+	return c.c.Close()
+}
 
 // q makes a statement ready to be bound. Statements are prepared once for the
 // life of the connection, so sql must be one of a bounded set of texts.
@@ -41,11 +67,14 @@ func (c *conn) q(sql string) *stmt {
 		if err != nil {
 			return &stmt{err: err}
 		}
-		s = &stmt{s: prepared}
+		s = &stmt{s: prepared, raw: native.Of(prepared)}
 		c.stmts[sql] = s
 		return s
 	}
 	s.n, s.err = 0, s.s.Reset()
+	if s.raw != nil {
+		s.raw.Begin()
+	}
 	return s
 }
 
@@ -69,7 +98,9 @@ func (s *stmt) time(t time.Time) *stmt { return s.int(micros(t)) }
 func (s *stmt) text(v string) *stmt {
 	if s.err == nil {
 		s.n++
-		s.s.BindText(s.n, v)
+		if s.raw == nil || !s.raw.Text(s.n, v) {
+			s.s.BindText(s.n, v)
+		}
 	}
 	return s
 }
@@ -78,9 +109,10 @@ func (s *stmt) text(v string) *stmt {
 func (s *stmt) blob(b []byte) *stmt {
 	if s.err == nil {
 		s.n++
-		if b == nil {
+		switch {
+		case b == nil:
 			s.s.BindNull(s.n)
-		} else {
+		case s.raw == nil || !s.raw.Bytes(s.n, b):
 			s.s.BindBytes(s.n, b)
 		}
 	}
@@ -128,17 +160,28 @@ func (s *stmt) done() {
 	}
 }
 
-func (s *stmt) i(col int) int64        { return s.s.ColumnInt64(col) }
-func (s *stmt) b(col int) bool         { return s.s.ColumnInt64(col) != 0 }
-func (s *stmt) str(col int) string     { return s.s.ColumnText(col) }
-func (s *stmt) t(col int) time.Time    { return fromMicros(s.s.ColumnInt64(col)) }
-func (s *stmt) null(col int) bool      { return s.s.ColumnIsNull(col) }
-func (s *stmt) key16(col int) [16]byte { var v [16]byte; s.s.ColumnBytes(col, v[:]); return v }
+func (s *stmt) i(col int) int64     { return s.s.ColumnInt64(col) }
+func (s *stmt) b(col int) bool      { return s.s.ColumnInt64(col) != 0 }
+func (s *stmt) str(col int) string  { return s.s.ColumnText(col) }
+func (s *stmt) t(col int) time.Time { return fromMicros(s.s.ColumnInt64(col)) }
+func (s *stmt) null(col int) bool   { return s.s.ColumnIsNull(col) }
+
+func (s *stmt) key16(col int) (v [16]byte) {
+	if s.raw != nil {
+		copy(v[:], s.raw.Column(col))
+	} else {
+		s.s.ColumnBytes(col, v[:])
+	}
+	return v
+}
 
 // bytes copies a blob; NULL is nil.
 func (s *stmt) bytes(col int) []byte {
 	if s.s.ColumnIsNull(col) {
 		return nil
+	}
+	if s.raw != nil {
+		return append([]byte{}, s.raw.Column(col)...)
 	}
 	b := make([]byte, s.s.ColumnLen(col))
 	s.s.ColumnBytes(col, b)

@@ -31,7 +31,7 @@ func openWriter(ctx context.Context, path string, o Options) (*conn, error) {
 	if err := private(path, o.Migrate); err != nil {
 		return nil, err
 	}
-	c, err := newConn(path, zs.OpenReadWrite)
+	c, err := openGathering(path, zs.OpenReadWrite)
 	if err != nil {
 		return nil, err
 	}

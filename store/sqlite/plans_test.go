@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -118,5 +119,18 @@ func TestPlans(t *testing.T) {
 func TestPathOfStore(t *testing.T) {
 	if _, err := Open(context.Background(), filepath.Join(t.TempDir(), "no", "such", "a.db"), Options{Now: time.Now, Migrate: true}); err == nil {
 		t.Error("a folder that is not there was made")
+	}
+	// Signs that mean something in a URI are only part of the name.
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"plain.db", "a b?c=d#e%41&vfs=x.db", "file:x.db", "//" + t.TempDir() + "/é.db"} {
+		s := open(t, name, Options{Migrate: true})
+		if err := accept(s, message.WorkspaceID(newID(time.Now())), 10); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, tail := range []string{"", "-wal"} {
+			if info, err := os.Stat(name + tail); err != nil || info.Size() == 0 {
+				t.Errorf("%s%s: %v", name, tail, err)
+			}
+		}
 	}
 }
