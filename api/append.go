@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -31,20 +32,69 @@ func appendAccepted(b []byte, a *engine.Answer) []byte {
 			b = append(b, ',')
 		}
 		w := &a.Warnings[i]
-		b = append(b, `{"code":`...)
-		b = appendText(b, w.Code)
-		if w.Step >= 0 {
-			b = append(b, `,"step":`...)
-			b = strconv.AppendInt(b, int64(w.Step), 10)
-		}
-		b = append(b, `,"detail":`...)
-		b = appendText(b, w.Detail)
-		b = append(b, '}')
+		b = appendWarning(b, w.Code, w.Step, w.Detail)
 	}
 	worst, expected := a.Totals()
 	b = appendMoney(append(b, `],"worst_case":`...), worst)
 	b = appendMoney(append(b, `,"expected":`...), expected)
 	return append(b, "}\n"...)
+}
+
+// appendBatch is appendAccepted for a BatchAnswer.
+func appendBatch(b []byte, a *BatchAnswer) []byte {
+	b = strconv.AppendInt(append(b, `{"accepted":`...), int64(a.Accepted), 10)
+	b = strconv.AppendInt(append(b, `,"refused":`...), int64(a.Refused), 10)
+	b = append(b, `,"data":[`...)
+	for i := range a.Data {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendVerdict(b, &a.Data[i])
+	}
+	return append(b, "]}\n"...)
+}
+
+func appendVerdict(b []byte, v *BatchVerdict) []byte {
+	b = strconv.AppendInt(append(b, `{"index":`...), int64(v.Index), 10)
+	if !v.ID.IsZero() {
+		b = append(v.ID.Append(append(b, `,"id":"`...)), '"')
+	}
+	if !v.Contact.IsZero() {
+		b = append(v.Contact.Append(append(b, `,"contact":"`...)), '"')
+	}
+	b = appendField(b, `,"state":`, v.State)
+	for i := range v.Warnings {
+		if i == 0 {
+			b = append(b, `,"warnings":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		w, step := &v.Warnings[i], -1
+		if w.Step != nil {
+			step = *w.Step
+		}
+		b = appendWarning(b, w.Code, step, w.Detail)
+	}
+	if len(v.Warnings) > 0 {
+		b = append(b, ']')
+	}
+	if v.Error != nil {
+		b = append(b, `,"error":`...)
+		if text, err := encode(v.Error); err == nil { // texts and numbers: there is nothing to fail
+			b = append(b, bytes.TrimSuffix(text, []byte{'\n'})...)
+		}
+	}
+	return append(b, '}')
+}
+
+// appendWarning appends a Warning; below 0 the step is left out.
+func appendWarning(b []byte, code string, step int, detail string) []byte {
+	b = appendText(append(b, `{"code":`...), code)
+	if step >= 0 {
+		b = strconv.AppendInt(append(b, `,"step":`...), int64(step), 10)
+	}
+	b = appendText(append(b, `,"detail":`...), detail)
+	return append(b, '}')
 }
 
 func appendMoney(b []byte, m message.Money) []byte {

@@ -78,19 +78,45 @@ func idempotencyKey(h http.Header) (string, *Problem) {
 	return key, nil
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+// encode is v as JSON in a line of its own.
+func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	b, err := encode(v)
+	if err != nil {
 		problem(codeInternal, "", "", "").write(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	// The client may be gone; there is nobody left to tell.
-	_, _ = w.Write(b.Bytes())
+	_, _ = w.Write(b)
 }
+
+// accepted answers 202 with what write appends.
+func (s *Server) accepted(w http.ResponseWriter, write func([]byte) []byte) {
+	out, _ := s.answers.Get().(*[]byte)
+	if out == nil {
+		out = new([]byte)
+	}
+	*out = write((*out)[:0])
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(http.StatusAccepted)
+	// The client may be gone; the messages are kept all the same.
+	_, _ = w.Write(*out)
+	if cap(*out) <= answerKept {
+		s.answers.Put(out)
+	}
+}
+
+// answerKept is the largest memory of an answer that is used again.
+const answerKept = 64 << 10
 
 // queryTime reads a time of the query; "" is none.
 func queryTime(field, s string) (time.Time, error) {

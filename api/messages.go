@@ -285,20 +285,10 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request, who auth.Pr
 		s.explain(r.Context(), w.Header(), err).write(w)
 		return
 	}
-	h := w.Header()
-	h["Content-Type"] = []string{"application/json"}
 	if answer.Replayed {
-		h.Set("Idempotent-Replayed", "true")
+		w.Header().Set("Idempotent-Replayed", "true")
 	}
-	out, _ := s.answers.Get().(*[]byte)
-	if out == nil {
-		out = new([]byte)
-	}
-	*out = appendAccepted((*out)[:0], answer)
-	w.WriteHeader(http.StatusAccepted)
-	// The client may be gone; the message is kept all the same.
-	_, _ = w.Write(*out)
-	s.answers.Put(out)
+	s.accepted(w, func(b []byte) []byte { return appendAccepted(b, answer) })
 }
 
 func (s *Server) previewMessage(w http.ResponseWriter, r *http.Request, who auth.Principal) {
@@ -343,7 +333,7 @@ func (s *Server) sendBatch(w http.ResponseWriter, r *http.Request, who auth.Prin
 		s.explain(r.Context(), w.Header(), err).write(w)
 		return
 	}
-	writeJSON(w, http.StatusAccepted, answer)
+	s.accepted(w, func(b []byte) []byte { return appendBatch(b, answer) })
 }
 
 // acceptBatch hands the good items to the engine and puts the verdicts of all

@@ -164,13 +164,38 @@ func TestAppendAccepted(t *testing.T) {
 		for i := range rapid.IntRange(0, 2).Draw(rt, "warnings") {
 			a.Warnings = append(a.Warnings, engine.Warning{Code: text.Draw(rt, "code"), Step: i - 1, Detail: text.Draw(rt, "detail")})
 		}
-		var want bytes.Buffer
-		e := json.NewEncoder(&want)
-		e.SetEscapeHTML(false)
-		if err := e.Encode(accepted(a)); err != nil {
+		want, err := encode(accepted(a))
+		if err != nil {
 			rt.Fatal(err)
 		}
-		if diff := cmp.Diff(want.String(), string(appendAccepted(nil, a))); diff != "" {
+		if diff := cmp.Diff(string(want), string(appendAccepted(nil, a))); diff != "" {
+			rt.Fatal(diff)
+		}
+	})
+}
+
+func TestAppendBatch(t *testing.T) {
+	r := newRig(t, nil)
+	rapid.Check(t, func(rt *rapid.T) {
+		text := rapid.String()
+		a := &BatchAnswer{Accepted: rapid.IntRange(0, 10_000).Draw(rt, "accepted"), Refused: rapid.IntRange(0, 9).Draw(rt, "refused"), Data: []BatchVerdict{}}
+		for i := range rapid.IntRange(0, 4).Draw(rt, "items") {
+			v := BatchVerdict{Index: i}
+			if rapid.Bool().Draw(rt, "taken") {
+				v.ID, v.Contact, v.State = r.ids.Message(noon), r.ids.Contact(noon), message.Queued.String()
+				for n := range rapid.IntRange(0, 2).Draw(rt, "warnings") {
+					v.Warnings = append(v.Warnings, warnings([]engine.Warning{{Code: text.Draw(rt, "code"), Step: n - 1, Detail: text.Draw(rt, "detail")}})...)
+				}
+			} else {
+				v.Error = problem(engine.CodeInvalid, text.Draw(rt, "field"), text.Draw(rt, "detail"), "<b>")
+			}
+			a.Data = append(a.Data, v)
+		}
+		want, err := encode(a)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(appendBatch(nil, a))); diff != "" {
 			rt.Fatal(diff)
 		}
 	})

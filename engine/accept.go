@@ -129,15 +129,15 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 		if len(items) == 0 {
 			break
 		}
-		var at []*direct
+		var at []direct
 		if try == 0 {
 			at = e.directly(plans, items)
 		}
 		crashpoint.At(crashpoint.Accept)
 		results, err := e.store.Accept(ctx, items)
 		if err != nil {
-			for _, x := range at {
-				x.failed(err)
+			for n := range at {
+				at[n].failed(err)
 			}
 			return err
 		}
@@ -183,13 +183,12 @@ func (e *Engine) accepted(ctx context.Context, p *prepared, item *store.Acceptan
 		if p.person.New != nil {
 			e.o.People.Stored(p.person)
 		}
-		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: p.body, base: p.delivery.Version}
-		if p.person.New == nil {
-			r.person = p.person
-		}
 		e.traceAccepted(ctx, p, out.Answer.State)
 		if item.Ready {
-			e.owner.hand(item.Connector, r)
+			if p.person.New == nil {
+				p.turn.r.person = p.person
+			}
+			e.owner.hand(item.Connector, p.turn.r)
 		} else if !p.delivery.Due.IsZero() {
 			e.sched.kick(p.delivery.Due)
 		}
@@ -256,7 +255,8 @@ func (e *Engine) acceptance(p *prepared) (*store.Acceptance, *Answer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	t := &turn{e: e, now: p.now, person: p.person, r: &record{ws: p.ws, d: d, sealed: sealed, body: p.body}}
+	t := &turn{e: e, now: p.now, person: p.person, r: &record{ws: p.ws, d: d, identity: p.index, sealed: sealed, body: p.body, base: d.Version}}
+	p.turn = t
 	item := &store.Acceptance{
 		Message: &store.Message{
 			ID: d.ID, Workspace: p.ws, Contact: p.person.ID, Direction: store.MT, Purpose: d.Purpose,
@@ -264,6 +264,7 @@ func (e *Engine) acceptance(p *prepared) (*store.Acceptance, *Answer, error) {
 		},
 		Delivery: d, Connector: flow.Connector(d), Ready: flow.Ready(d), NewContact: p.person.New,
 	}
+	item.Events = make([]store.Event, 0, len(mv.Events)+2) // of an attempt and a new contact
 	for i := range mv.Events {
 		ev := t.event(&mv.Events[i])
 		ev.Version = 1

@@ -27,28 +27,27 @@ func (l *lane) begin(j *job) {
 // attempt runs on the shard: the gates again, then the attempt (law 7).
 func (l *lane) attempt(t *turn, j *job) {
 	d := t.r.d
-	release := func() { l.release(j, false) }
 	if s := d.Step(); s != nil && s.State == message.StepSending && !j.begun.IsZero() {
 		if last := s.Last(); last.Outcome == message.Started && last.Fence == l.token && last.StartedAt.Equal(j.begun) {
 			// Our own attempt, whose commit turned out to have happened although
 			// its answer was lost: nothing has left yet, so it goes again.
 			t.moved(flow.NotSent(&l.e.policy, d, flow.Which{Step: d.Current, Attempt: len(s.Attempts) - 1}, flow.ReasonRetry, t.now))
-			t.after(release)
+			t.releases(l, j)
 			return
 		}
 	}
-	if !flow.Ready(d) || flow.Connector(d) != l.acc.id || !l.may() {
-		t.after(release)
+	if !flow.Ready(d) || flow.Connector(d) != l.acc.id || t.try != nil || !l.may() {
+		t.releases(l, j)
 		return
 	}
 	cfg, err := l.e.o.Workspaces.Config(l.e.ctx, t.r.ws)
 	if err != nil {
-		t.after(release)
+		t.releases(l, j)
 		return
 	}
 	person, err := t.who()
 	if err != nil {
-		t.after(release)
+		t.releases(l, j)
 		return
 	}
 	l.judge(t, j, cfg, person)
@@ -58,17 +57,16 @@ func (l *lane) attempt(t *turn, j *job) {
 // leaves after the commit, or where they say.
 func (l *lane) judge(t *turn, j *job, cfg *workspace.Config, person *contact.Person) {
 	d := t.r.d
-	release := func() { l.release(j, false) }
 	s := d.Step()
 	sender := cfg.Sender(s.Sender)
 	if sender == nil {
 		t.moved(flow.Skip(&l.e.policy, d, "sender_deleted", "", t.now))
-		t.after(release)
+		t.releases(l, j)
 		return
 	}
 	if person.Erased() {
 		t.moved(flow.Refuse(&l.e.policy, d, "contact_erased", "", t.now))
-		t.after(release)
+		t.releases(l, j)
 		return
 	}
 	f := l.e.facts(person, l.acc.typ, sender, d.Purpose, t.now)
@@ -79,15 +77,15 @@ func (l *lane) judge(t *turn, j *job, cfg *workspace.Config, person *contact.Per
 	switch decision.Word {
 	case gate.Hold:
 		t.moved(flow.Hold(&l.e.policy, d, decision.Until, decision.Reason, decision.Detail, t.now))
-		t.after(release)
+		t.releases(l, j)
 		return
 	case gate.Skip:
 		t.moved(flow.Skip(&l.e.policy, d, decision.Reason, decision.Detail, t.now))
-		t.after(release)
+		t.releases(l, j)
 		return
 	case gate.Refuse:
 		t.moved(flow.Refuse(&l.e.policy, d, decision.Reason, decision.Detail, t.now))
-		t.after(release)
+		t.releases(l, j)
 		return
 	case gate.UseTemplate:
 		s.Mode, s.Reason = message.Template, flow.ReasonWindowTemplate
@@ -98,14 +96,14 @@ func (l *lane) judge(t *turn, j *job, cfg *workspace.Config, person *contact.Per
 		l.e.requote(t, cfg, sender, l.acc.typ, s, &f)
 		if gate.Over(&f) {
 			t.moved(flow.Skip(&l.e.policy, d, gate.PriceAboveLimit, "", t.now))
-			t.after(release)
+			t.releases(l, j)
 			return
 		}
 	}
 	out, linked, err := l.e.outbound(t, cfg, sender, l.acc, person)
 	if err != nil {
 		t.moved(flow.Skip(&l.e.policy, d, "content_not_readable", "", t.now))
-		t.after(release)
+		t.releases(l, j)
 		return
 	}
 	l.owe(j, s.Segments-1, t.now)
@@ -113,12 +111,15 @@ func (l *lane) judge(t *turn, j *job, cfg *workspace.Config, person *contact.Per
 	j.begun = time.UnixMicro(t.now.UnixMicro()) // as the store gives it back
 	t.moved(mv)
 	out.Echo = message.Echo{Message: d.ID, Step: w.Step, Attempt: w.Attempt}.String()
-	t.fence = &store.Fence{Connector: l.acc.id, Token: l.token}
-	t.guard = &store.Guard{Contact: person.Version, Config: cfg.Version}
-	t.trying = j
-	t.failed = append(t.failed, func(store.Verdict) { l.release(j, false) })
-	t.after(func() { l.e.send(l, j, out, linked, w, person) })
+	t.try = &try{
+		l: l, j: j, out: out, linked: linked, at: w, person: person,
+		fence: store.Fence{Connector: l.acc.id, Token: l.token},
+		guard: store.Guard{Contact: person.Version, Config: cfg.Version},
+	}
 }
+
+// releases lets a job leave its lane once the turn is durable.
+func (t *turn) releases(l *lane, j *job) { t.after(func() { l.release(j, false) }) }
 
 // may reports whether an attempt may begin under the lease.
 func (l *lane) may() bool {

@@ -12,15 +12,15 @@ import (
 // the way through lane and shard. The bytes leave after the commit, under the
 // same gates, guard and fence as those of any attempt (laws 3 and 7).
 type direct struct {
-	l *lane
+	l *lane // nil: it goes the ordinary way
 	j *job
 	t *turn
 }
 
 // directly reserves places in the lanes for what can go at once, and moves the
-// acceptances on by their attempts; nil for those that take the ordinary way.
-func (e *Engine) directly(plans []*prepared, items []*store.Acceptance) []*direct {
-	out := make([]*direct, len(items))
+// acceptances on by their attempts.
+func (e *Engine) directly(plans []*prepared, items []*store.Acceptance) []direct {
+	out := make([]direct, len(items))
 	for i, item := range items {
 		p := plans[i]
 		if !item.Ready || !plain(p.body, p.delivery.Current) {
@@ -30,20 +30,21 @@ func (e *Engine) directly(plans []*prepared, items []*store.Acceptance) []*direc
 		if l == nil {
 			continue
 		}
-		r := &record{ws: p.ws, d: p.delivery, identity: p.index, sealed: item.Message.Sealed, body: p.body, base: p.delivery.Version}
-		j := l.reserve(r)
+		t := p.turn
+		j := l.reserve(t.r)
 		if j == nil {
 			continue
 		}
-		t := &turn{e: e, r: r, now: p.now, person: p.person}
+		t.events = item.Events
 		l.judge(t, j, p.cfg, p.person)
-		p.delivery.Version = r.base // one write, one version
+		p.delivery.Version = t.r.base // one write, one version
 		for n := range t.events {
-			t.events[n].Version = r.base
+			t.events[n].Version = t.r.base
 		}
-		item.Guard, item.Fence, item.Events = t.guard, t.fence, append(item.Events, t.events...)
+		item.Events = t.events
+		item.Guard, item.Fence = t.limits()
 		item.Connector, item.Ready = flow.Connector(p.delivery), flow.Ready(p.delivery)
-		out[i] = &direct{l, j, t}
+		out[i] = direct{l, j, t}
 	}
 	return out
 }
@@ -58,13 +59,11 @@ func plain(b *body, step int) bool {
 // stored lets what follows the commit happen, or gives the place back.
 func (x *direct) stored(v store.Verdict) {
 	switch {
-	case x == nil:
+	case x.l == nil:
 	case v != store.Done:
 		x.l.unreserve(x.j)
 	default:
-		for _, f := range x.t.done {
-			f()
-		}
+		x.t.durable()
 	}
 }
 
@@ -72,8 +71,8 @@ func (x *direct) stored(v store.Verdict) {
 // all the same, nothing has left: the attempt goes again.
 func (x *direct) failed(err error) {
 	switch {
-	case x == nil:
-	case errors.Is(err, store.ErrUncertain) && x.t.trying != nil:
+	case x.l == nil:
+	case errors.Is(err, store.ErrUncertain) && x.t.try != nil:
 		x.j.rec = nil
 		x.l.begin(x.j)
 	default:

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/parley-messaging/parley/engine/flow"
@@ -25,8 +26,13 @@ func (t *turn) event(f *flow.Event) store.Event {
 // it is personal. It is written by hand because several are written for every
 // message; package ledger reads charge.
 func (t *turn) facts(f *flow.Event) []byte {
+	var room [320]byte
+	return bytes.Clone(t.appendFacts(room[:0], f))
+}
+
+func (t *turn) appendFacts(b []byte, f *flow.Event) []byte {
 	d := t.r.d
-	b := append(make([]byte, 0, 320), `{"state":"`...)
+	b = append(b, `{"state":"`...)
 	b = append(b, d.State.String()...)
 	b = append(b, '"')
 	b = member(b, "purpose", string(d.Purpose))

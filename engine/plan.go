@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/parley-messaging/parley/channel"
@@ -40,9 +42,13 @@ type prepared struct {
 	renderings []channel.Rendering
 	planned    []route.Planned
 	delivery   *message.Delivery
+	turn       *turn // that makes its rows
 	warnings   []Warning
 	now        time.Time
 }
+
+// candidates are used while a request is planned only.
+var candidates = sync.Pool{New: func() any { return new([]route.Candidate) }}
 
 // prepare plans a request. It fails with *Refusal when the request makes no
 // sense or nothing of it may go.
@@ -80,7 +86,13 @@ func (e *Engine) prepare(ctx context.Context, ws message.WorkspaceID, r *Request
 	if err != nil {
 		return nil, err
 	}
-	p.cands, p.renderings = make([]route.Candidate, 0, len(steps)), make([]channel.Rendering, 0, len(steps))
+	room := candidates.Get().(*[]route.Candidate)
+	p.cands, p.renderings = slices.Grow(*room, len(steps)), make([]channel.Rendering, 0, len(steps))
+	defer func() {
+		clear(p.cands)
+		*room, p.cands = p.cands[:0], nil
+		candidates.Put(room)
+	}()
 	for i := range steps {
 		if err := e.candidate(p, r, i, &steps[i], rc); err != nil {
 			return nil, err

@@ -80,27 +80,46 @@ func (e *Engine) outbound(t *turn, cfg *workspace.Config, sender *store.Sender, 
 	return out, links(content, &out.Content), nil
 }
 
-// send hands a message to its connector once, off the shard, and tells the
-// shard how it ended.
-func (e *Engine) send(l *lane, j *job, out *message.Outbound, linked []message.MediaID, w flow.Which, p *contact.Person) {
-	e.sends.Add(1)
-	go func() {
-		defer e.sends.Done()
-		l.wire <- struct{}{}
-		crashpoint.At(crashpoint.Attempted)
-		ctx := e.onWire.context()
-		var acc message.Accepted
-		f := e.attach(l.acc, p, out, linked)
-		if f == nil {
-			var err error
-			acc, err = l.acc.conn.Send(ctx, out)
-			f = fault(err)
-		}
-		<-l.wire
-		crashpoint.At(crashpoint.Sent)
-		e.traceAttempt(l, j, w, out, f)
-		e.outcome(l, j, p, w, acc, f)
-	}()
+// A try is an attempt that is recorded: once that is durable, the message is
+// handed to its connector.
+type try struct {
+	l      *lane
+	j      *job
+	out    *message.Outbound
+	linked []message.MediaID
+	at     flow.Which
+	person *contact.Person
+	fence  store.Fence
+	guard  store.Guard
+
+	parts []message.Part // what the provider answered
+	fault *message.Fault // or why it did not
+}
+
+// send hands the message over once, off the shard, and tells the shard how it
+// ended.
+func (x *try) send() {
+	x.l.e.sends.Add(1)
+	go x.run()
+}
+
+func (x *try) run() {
+	e := x.l.e
+	defer e.sends.Done()
+	x.l.wire <- struct{}{}
+	crashpoint.At(crashpoint.Attempted)
+	ctx := e.onWire.context()
+	var acc message.Accepted
+	f := e.attach(x.l.acc, x.person, x.out, x.linked)
+	if f == nil {
+		var err error
+		acc, err = x.l.acc.conn.Send(ctx, x.out)
+		f = fault(err)
+	}
+	<-x.l.wire
+	crashpoint.At(crashpoint.Sent)
+	e.traceAttempt(x.l, x.j, x.at, x.out, f)
+	x.ended(acc, f)
 }
 
 // fault types any error of a connector: one it does not understand may or may
@@ -116,8 +135,9 @@ func fault(err error) *message.Fault {
 	return &message.Fault{Kind: message.Transient, Title: "no answer", Cause: err}
 }
 
-// outcome stores the outcome of a send.
-func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc message.Accepted, f *message.Fault) {
+// ended tells the shard how the hand-over ended.
+func (x *try) ended(acc message.Accepted, f *message.Fault) {
+	e, l, j := x.l.e, x.l, x.j
 	if f != nil {
 		e.log.Debug("attempt failed", "message", j.id, "connector", l.acc.id, "fault", f.Kind.String(), "code", f.Code, "certain", f.Certain)
 		if f.Unmapped {
@@ -127,24 +147,31 @@ func (e *Engine) outcome(l *lane, j *job, p *contact.Person, w flow.Which, acc m
 	f = e.widened(l.acc, f)
 	// The refs are known in memory before the receipt can be looked for: told
 	// after this, it is joined in the same write.
-	parts := e.parts(l.acc, p, j.id, acc.Parts)
-	e.known(l.acc, j, w, parts)
+	x.parts, x.fault = e.parts(l.acc, x.person, j.id, acc.Parts), f
+	e.known(l.acc, j, x.at, x.parts)
 	if f != nil && f.Certain && f.Kind == message.Misconfigured && f.Scope != message.ScopeSender && l.fail(f, e.now()) {
 		e.spawn(func() { e.broke(l.acc, f) }) // before the next is picked, not when this outcome is stored
 	}
 	l.release(j, f == nil)
-	e.tell(input{ws: j.ws, id: j.id, rec: j.rec, patient: true, act: func(t *turn) {
-		var mv flow.Move
-		if f != nil && f.Certain && f.Kind == message.Transient && errors.Is(f.Cause, context.Canceled) {
-			mv = flow.NotSent(&e.policy, t.r.d, w, flow.ReasonRetry, t.now)
-		} else {
-			mv = flow.Answer(&e.policy, t.r.d, w, torn(parts, f, t.r.d.Steps[w.Step].Segments), f, t.now)
-		}
-		t.lost(w, mv)
-		t.openRefs(l.acc, w)
-		t.after(func() { crashpoint.At(crashpoint.Answered) })
-	}})
+	x.out, x.linked, x.person = nil, nil, nil // an outcome may wait for its receipt
+	e.tell(input{ws: j.ws, id: j.id, rec: j.rec, patient: true, act: x.outcome})
 }
+
+// outcome moves the delivery by how the hand-over ended.
+func (x *try) outcome(t *turn) {
+	e, f := t.e, x.fault
+	var mv flow.Move
+	if f != nil && f.Certain && f.Kind == message.Transient && errors.Is(f.Cause, context.Canceled) {
+		mv = flow.NotSent(&e.policy, t.r.d, x.at, flow.ReasonRetry, t.now)
+	} else {
+		mv = flow.Answer(&e.policy, t.r.d, x.at, torn(x.parts, f, t.r.d.Steps[x.at.Step].Segments), f, t.now)
+	}
+	t.lost(x.at, mv)
+	t.openRefs(x.l.acc, x.at)
+	t.after(answered)
+}
+
+func answered() { crashpoint.At(crashpoint.Answered) }
 
 // torn adds the parts of which nothing is known to those that were taken beside
 // a fault: what arrives of the others is not the message.

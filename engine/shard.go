@@ -27,11 +27,15 @@ type shard struct {
 	ended bool
 
 	cache map[message.MessageID]*record
-	order []message.MessageID // of insertion, for eviction
-	cold  cold                // what was evicted and waits for a receipt
+	order []message.MessageID         // of insertion, for eviction
+	cold  cold                        // what was evicted and waits for a receipt
+	turns map[message.MessageID]*turn // of the batch at hand; its memory is kept
 
 	unsure time.Duration // how long to wait should a commit's outcome be unknown again
 }
+
+// turnsKept is the largest batch whose memory is kept for the next.
+const turnsKept = 1024
 
 // A record is a delivery in a shard's memory.
 type record struct {
@@ -46,7 +50,7 @@ type record struct {
 }
 
 func newShard(e *Engine) *shard {
-	s := &shard{e: e, cache: make(map[message.MessageID]*record), cold: newCold(4 * e.o.Cache)}
+	s := &shard{e: e, cache: make(map[message.MessageID]*record), cold: newCold(4 * e.o.Cache), turns: make(map[message.MessageID]*turn)}
 	s.cond = sync.NewCond(&s.mu)
 	s.rest = time.AfterFunc(time.Hour, s.hurry)
 	s.rest.Stop()
@@ -94,7 +98,12 @@ func (s *shard) drain() {
 func (s *shard) work(ins []input) {
 	ins = s.load(ins)
 	turns := make([]*turn, 0, len(ins))
-	byID := make(map[message.MessageID]*turn, len(ins))
+	byID := s.turns
+	defer func() {
+		if clear(byID); len(ins) > turnsKept {
+			s.turns = make(map[message.MessageID]*turn)
+		}
+	}()
 	now := s.e.now()
 	for _, in := range ins {
 		r := s.cache[in.id]
@@ -104,7 +113,7 @@ func (s *shard) work(ins []input) {
 		}
 		t := byID[in.id]
 		if t == nil {
-			t = &turn{e: s.e, r: r, now: now}
+			t = &turn{e: s.e, r: r, now: now, inputs: make([]input, 0, 2)}
 			byID[in.id] = t
 			turns = append(turns, t)
 		}
@@ -254,9 +263,10 @@ func (s *shard) store(turns []*turn) {
 		for i := range t.events {
 			t.events[i].Version = t.r.d.Version
 		}
+		guard, fence := t.limits()
 		changes = append(changes, &store.Change{
 			Delivery: t.r.d, Connector: flow.Connector(t.r.d), Ready: flow.Ready(t.r.d),
-			Guard: t.guard, Fence: t.fence, Open: t.open, Close: t.close, Events: t.events,
+			Guard: guard, Fence: fence, Open: t.open, Close: t.close, Events: t.events,
 		})
 		written = append(written, t)
 	}
@@ -322,10 +332,10 @@ func (s *shard) applied(t *turn, a store.Applied) {
 		s.again(t)
 	case store.Fenced:
 		// The attempt is another node's to make. What else was told stays true.
-		for _, f := range t.failed {
-			f(a.Verdict)
+		if x := t.try; x != nil {
+			x.l.release(x.j, false)
+			t.inputs = slices.DeleteFunc(t.inputs, func(in input) bool { return in.job == x.j })
 		}
-		t.inputs = slices.DeleteFunc(t.inputs, func(in input) bool { return in.job != nil && in.job == t.trying })
 		s.again(t)
 	default:
 		s.forget(t.r.d.ID)
@@ -352,9 +362,7 @@ func (e *Engine) over(d *message.Delivery) bool {
 }
 
 func (s *shard) finish(t *turn, parked []store.Parked) {
-	for _, f := range t.done {
-		f()
-	}
+	t.durable()
 	for i := range parked {
 		s.e.unpark(&parked[i])
 	}

@@ -60,16 +60,13 @@ type turn struct {
 	now    time.Time
 	dirty  bool
 	stale  bool // what is in memory cannot be right: read it again, then act again
-	fence  *store.Fence
-	guard  *store.Guard
 	person *contact.Person
 	events []store.Event
 	open   []store.OpenRef
 	close  []store.RefName
-	done   []func()              // after the commit
-	failed []func(store.Verdict) // instead, when guard or fence failed
-	trying *job                  // whose attempt is recorded
-	inputs []input               // to be acted on again after a conflict
+	try    *try     // the attempt that is recorded; it leaves after the commit
+	done   []func() // after the commit, before the attempt leaves
+	inputs []input  // to be acted on again after a conflict
 }
 
 // moved takes over the consequences of one flow function.
@@ -79,6 +76,9 @@ func (t *turn) moved(m flow.Move) {
 	}
 	t.dirty = true
 	d := t.r.d
+	if cap(t.events) == 0 {
+		t.events = make([]store.Event, 0, max(len(m.Events), 2)) // an answer's and its receipt's
+	}
 	for i := range m.Events {
 		t.events = append(t.events, t.event(&m.Events[i]))
 		if ev := &m.Events[i]; ev.Charge && ev.Step >= 0 && ev.Attempt >= 0 {
@@ -135,3 +135,21 @@ func (t *turn) differs(s *message.Step, ev *flow.Event) {
 
 // after runs f once the turn is durable.
 func (t *turn) after(f func()) { t.done = append(t.done, f) }
+
+// durable lets what follows the commit happen.
+func (t *turn) durable() {
+	for _, f := range t.done {
+		f()
+	}
+	if t.try != nil {
+		t.try.send()
+	}
+}
+
+// limits gives what the attempt insists on, if there is one.
+func (t *turn) limits() (*store.Guard, *store.Fence) {
+	if t.try == nil {
+		return nil, nil
+	}
+	return &t.try.guard, &t.try.fence
+}
