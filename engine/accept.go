@@ -46,7 +46,9 @@ func (e *Engine) Accept(ctx context.Context, ws message.WorkspaceID, r *Request,
 }
 
 // AcceptBatch takes many messages in with one commit. Every item gets its own
-// verdict; a bad one spoils no other. The error is for the batch as a whole.
+// verdict; a bad one spoils no other. The answers of more than one have no plan:
+// nobody reads ten thousand, and each would be kept for its repetition. The
+// error is for the batch as a whole.
 func (e *Engine) AcceptBatch(ctx context.Context, ws message.WorkspaceID, rs []*Request, idem Idempotency) ([]BatchResult, error) {
 	if !e.intake.Load() {
 		return nil, ErrStopped
@@ -111,11 +113,12 @@ func (e *Engine) piece(ctx context.Context, room *workspace.Workspace, rs []*Req
 				out[i].Err = err
 				continue
 			}
-			item, answer, err := e.acceptance(p)
+			item, err := e.acceptance(p)
 			if err != nil {
 				out[i].Err = err
 				continue
 			}
+			answer := e.answer(p, len(rs) == 1)
 			if keys != nil {
 				item.Idempotency, err = e.idempotency(ctx, p, keys.item(i), keys.body, answer)
 				if err != nil {
@@ -246,14 +249,14 @@ func (e *Engine) replay(ctx context.Context, ws message.WorkspaceID, key, bodyHa
 }
 
 // acceptance makes the rows of a planned message.
-func (e *Engine) acceptance(p *prepared) (*store.Acceptance, *Answer, error) {
+func (e *Engine) acceptance(p *prepared) (*store.Acceptance, error) {
 	d := p.delivery
 	d.ID = e.o.IDs.Message(p.now)
 	mv := flow.Begin(&e.policy, d, p.now)
 	d.Version = 1
 	sealed, err := p.body.seal(p.person, d.ID)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	t := &turn{e: e, now: p.now, person: p.person, r: &record{ws: p.ws, d: d, identity: p.index, sealed: sealed, body: p.body, base: d.Version}}
 	p.turn = t
@@ -276,7 +279,7 @@ func (e *Engine) acceptance(p *prepared) (*store.Acceptance, *Answer, error) {
 			Contact: p.person.ID, At: p.now, Data: []byte("{}"),
 		})
 	}
-	return item, e.answer(p), nil
+	return item, nil
 }
 
 func (e *Engine) idempotency(ctx context.Context, p *prepared, key, bodyHash [16]byte, a *Answer) (*store.Idempotency, error) {
@@ -287,9 +290,13 @@ func (e *Engine) idempotency(ctx context.Context, p *prepared, key, bodyHash [16
 	return &store.Idempotency{Key: key, Body: bodyHash, Answer: sealed, Day: day, Created: p.now, Expires: p.now.Add(idempotencyLife)}, nil
 }
 
-// answer tells the plan.
-func (e *Engine) answer(p *prepared) *Answer {
-	a := &Answer{ID: p.delivery.ID, Contact: p.person.ID, State: p.delivery.State, Warnings: p.warnings, Plan: make([]PlanStep, len(p.planned))}
+// answer tells what was decided, with the plan if it is asked for.
+func (e *Engine) answer(p *prepared, plan bool) *Answer {
+	a := &Answer{ID: p.delivery.ID, Contact: p.person.ID, State: p.delivery.State, Warnings: p.warnings}
+	if !plan {
+		return a
+	}
+	a.Plan = make([]PlanStep, len(p.planned))
 	for i := range p.planned {
 		pl := &p.planned[i]
 		s := &pl.Step
@@ -313,7 +320,7 @@ func (e *Engine) Preview(ctx context.Context, ws message.WorkspaceID, r *Request
 		return nil, err
 	}
 	flow.Begin(&e.policy, p.delivery, p.now)
-	out := &Preview{Answer: *e.answer(p)}
+	out := &Preview{Answer: *e.answer(p, true)}
 	if p.person.New != nil {
 		out.Contact = message.ContactID{}
 	}

@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/parley-messaging/parley/engine"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/handset"
@@ -137,6 +140,37 @@ func TestIdempotency(t *testing.T) {
 	must(t, err)
 	if len(list) != 1 {
 		t.Errorf("%d messages stored, want 1", len(list))
+	}
+}
+
+// A batch repeated under its key gives each item the answer it had: all of it but
+// the plan, which only a message taken in alone is answered with.
+func TestIdempotentBatch(t *testing.T) {
+	w := newWorld(t)
+	dear := smsTo("+33612345705", message.Utility)
+	dear.Content.Text = "It’s " + strings.Repeat("a message of two parts for one sign ", 3) // a warning
+	batch := []*engine.Request{smsTo("+33612345704", message.Utility), dear}
+	key := engine.Idempotency{Key: "b47c", Body: []byte("body")}
+	first, err := w.engine.AcceptBatch(w.ctx, w.ws, batch, key)
+	must(t, err)
+	again, err := w.engine.AcceptBatch(w.ctx, w.ws, batch, key)
+	must(t, err)
+	for i := range batch {
+		a, b := first[i].Answer, again[i].Answer
+		if a == nil || b == nil || !b.Replayed {
+			t.Fatalf("item %d: %+v, then %+v", i, first[i], again[i])
+		}
+		want := *a
+		want.Replayed = true
+		if diff := cmp.Diff(&want, b, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("item %d: the second answer differs (-first +second)\n%s", i, diff)
+		}
+		if len(a.Plan) != 0 {
+			t.Errorf("item %d has a plan of %d steps", i, len(a.Plan))
+		}
+	}
+	if len(first[1].Answer.Warnings) == 0 {
+		t.Error("no warning: little was compared")
 	}
 }
 
