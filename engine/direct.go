@@ -98,11 +98,11 @@ func (l *lane) reserve(r *record) *job {
 	if _, busy := l.chains[j.identity]; busy {
 		return nil
 	}
-	if _, ok := l.pair(j, now); !ok {
+	if ok, _ := l.pairs.Take(j.identity, now); !ok {
 		return nil
 	}
 	if ok, _ := l.bucket.Take(now); !ok {
-		l.unpair(j)
+		l.pairs.Give(j.identity)
 		return nil
 	}
 	l.present[j.id] = true
@@ -116,7 +116,7 @@ func (l *lane) reserve(r *record) *job {
 func (l *lane) unreserve(j *job) {
 	l.mu.Lock()
 	l.bucket.Give()
-	l.unpair(j)
+	l.pairs.Give(j.identity)
 	l.mu.Unlock()
 	l.release(j, false)
 }

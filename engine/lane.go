@@ -1,19 +1,14 @@
 package engine
 
 import (
-	"maps"
 	"sync"
 	"time"
 
-	"github.com/parley-messaging/parley/channel"
 	"github.com/parley-messaging/parley/engine/pace"
 	"github.com/parley-messaging/parley/message"
 )
 
 const lanePriorities = len(message.Purposes) + 1
-
-// pairsFew is how many pairs of sender and recipient may be idle in memory.
-const pairsFew = 4096
 
 // A lane is the queue of one connector account while this node holds its
 // lease. It picks the next message by priority, then fairly among the senders
@@ -24,28 +19,26 @@ type lane struct {
 	e   *Engine
 	acc *account
 
-	mu        sync.Mutex
-	queues    [lanePriorities]backlog
-	present   map[message.MessageID]bool // in a queue, in a chain or in an attempt
-	chains    map[[16]byte][]*job        // identity in an attempt → who waits behind it
-	queued    int
-	inflight  int
-	limit     int           // attempts begun and not answered
-	wire      chan struct{} // a place for each attempt on the wire
-	bucket    pace.Bucket
-	pairs     map[[16]byte]*pace.Bucket
-	pairsMost int // pairs held before idle ones are forgotten
-	pairBy    channel.Limits
-	later     []*job // held by the pair's pace
-	laterAt   time.Time
-	broken    *message.Fault // misconfigured: nothing goes until brokenTo
-	brokenTo  time.Time
-	paused    bool // by an operator
-	down      bool // its links are down
-	stopped   bool
-	trial     bool // one message is trying whether a broken account works again
-	wake      chan struct{}
-	ended     chan struct{}
+	mu       sync.Mutex
+	queues   [lanePriorities]backlog
+	present  map[message.MessageID]bool // in a queue, in a chain or in an attempt
+	chains   map[[16]byte][]*job        // identity in an attempt → who waits behind it
+	queued   int
+	inflight int
+	limit    int           // attempts begun and not answered
+	wire     chan struct{} // a place for each attempt on the wire
+	bucket   pace.Bucket
+	pairs    pace.Pairs // of our ends and people, by identity
+	later    []*job     // held by the pair's pace
+	laterAt  time.Time
+	broken   *message.Fault // misconfigured: nothing goes until brokenTo
+	brokenTo time.Time
+	paused   bool // by an operator
+	down     bool // its links are down
+	stopped  bool
+	trial    bool // one message is trying whether a broken account works again
+	wake     chan struct{}
+	ended    chan struct{}
 
 	token   int64
 	goodFor time.Time // monotonic: attempts may begin before this
@@ -65,7 +58,7 @@ func newLane(e *Engine, a *account) *lane {
 	limits := a.limits()
 	l := &lane{
 		e: e, acc: a, present: make(map[message.MessageID]bool), chains: make(map[[16]byte][]*job),
-		pairs: make(map[[16]byte]*pace.Bucket), pairBy: limits, limit: limits.Concurrent,
+		pairs: pace.NewPairs(limits.PairEvery, limits.PairBurst), limit: limits.Concurrent,
 		bucket: pace.PerSecond(limits.PerSecond, limits.Burst),
 		wake:   make(chan struct{}, 1), ended: make(chan struct{}),
 	}
@@ -150,7 +143,7 @@ func (l *lane) next() (*job, time.Time) {
 				l.chains[j.identity] = append(l.chains[j.identity], j)
 				continue
 			}
-			if at, ok := l.pair(j, now); !ok {
+			if ok, at := l.pairs.Take(j.identity, now); !ok {
 				q.turns.Take(0)
 				l.later = append(l.later, j)
 				if l.laterAt.IsZero() || at.Before(l.laterAt) {
@@ -159,7 +152,7 @@ func (l *lane) next() (*job, time.Time) {
 				continue
 			}
 			if ok, at := l.bucket.Take(now); !ok {
-				l.unpair(j)
+				l.pairs.Give(j.identity)
 				return nil, at
 			}
 			q.turns.Take(1)
@@ -188,29 +181,6 @@ func (l *lane) ripen(now time.Time) {
 	l.again(waiting)
 }
 
-func (l *lane) pair(j *job, now time.Time) (time.Time, bool) {
-	if l.pairBy.PairEvery <= 0 {
-		return now, true
-	}
-	b := l.pairs[j.identity]
-	if b == nil {
-		b = l.newPair(j.identity, pace.New(l.pairBy.PairEvery, l.pairBy.PairBurst), now)
-	}
-	ok, at := b.Take(now)
-	return at, ok
-}
-
-// newPair keeps the pace of a pair. When there are twice as many as were needed
-// when it was last looked, those that hold nothing back are forgotten.
-func (l *lane) newPair(identity [16]byte, bucket pace.Bucket, now time.Time) *pace.Bucket {
-	if len(l.pairs) >= l.pairsMost {
-		maps.DeleteFunc(l.pairs, func(_ [16]byte, b *pace.Bucket) bool { return b.Idle(now) })
-		l.pairsMost = max(2*len(l.pairs), pairsFew)
-	}
-	l.pairs[identity] = &bucket
-	return &bucket
-}
-
 // owe counts the messages a step is sent as beyond its first.
 func (l *lane) owe(j *job, n int, now time.Time) {
 	if n <= 0 || l.acc.typ.Caps.Series <= 1 {
@@ -219,15 +189,7 @@ func (l *lane) owe(j *job, n int, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bucket.Owe(n, now)
-	if b := l.pairs[j.identity]; b != nil {
-		b.Owe(n, now)
-	}
-}
-
-func (l *lane) unpair(j *job) {
-	if b := l.pairs[j.identity]; b != nil {
-		b.Give()
-	}
+	l.pairs.Owe(j.identity, n, now)
 }
 
 // halt stops the lane from beginning anything; what is on the wire goes on.
@@ -247,11 +209,7 @@ func (l *lane) slow(f *message.Fault, identity [16]byte, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f.Scope == message.ScopePair || f.Scope == message.ScopeRecipient || f.Scope == message.ScopeMessage {
-		b := l.pairs[identity]
-		if b == nil {
-			b = l.newPair(identity, pace.New(max(l.pairBy.PairEvery, time.Second), max(l.pairBy.PairBurst, 1)), now)
-		}
-		b.Pause(now.Add(wait))
+		l.pairs.Pause(identity, now.Add(wait), now)
 		return
 	}
 	l.bucket.Pause(now.Add(wait))
