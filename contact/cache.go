@@ -26,7 +26,7 @@ const notHeld = ^uint64(0)
 type peopleShard struct {
 	mu     sync.Mutex
 	size   int
-	byID   map[message.ContactID]uint32 // number of the place
+	byID   hints // numbers of places
 	places []place
 	hand   int
 	arena  arena
@@ -61,20 +61,29 @@ func (s *peopleShard) set(at uint32, p packed) {
 	here.at = s.arena.add(p)
 }
 
-type indexShard struct {
-	mu sync.RWMutex
-	of map[[16]byte]spot
+// of gives the place of a person.
+func (s *peopleShard) of(id message.ContactID) (at uint32, ok bool) {
+	for at := range s.byID.of(tagOf(id)) {
+		if s.person(at).contact() == id {
+			return at, true
+		}
+	}
+	return 0, false
 }
 
-// A spot names a place: its number, and in the low bits its shard.
-type spot uint32
+// An indexShard finds spots by blind indexes: a spot is the number of a place
+// and, in its low bits, the shard of people. Two indexes with one tag drive each
+// other out: a person is read once more, and nobody is taken for another, since
+// whoever is found is asked for the index.
+type indexShard struct {
+	mu sync.RWMutex
+	of hints
+}
 
 func newCache(size int) *cache {
 	c := new(cache)
 	for i := range c.people {
 		c.people[i].size = max(size/shards, 1)
-		c.people[i].byID = make(map[message.ContactID]uint32)
-		c.indexes[i].of = make(map[[16]byte]spot)
 	}
 	return c
 }
@@ -84,6 +93,9 @@ func shardOf(id message.ContactID) uint32 {
 	return uint32(binary.LittleEndian.Uint16(id[14:]) % shards)
 }
 
+// tagOf takes random bits that no shard is chosen by.
+func tagOf(key [16]byte) uint32 { return binary.LittleEndian.Uint32(key[10:]) }
+
 func (c *cache) ofIndex(index [16]byte) *indexShard {
 	return &c.indexes[binary.LittleEndian.Uint16(index[14:])%shards]
 }
@@ -92,7 +104,7 @@ func (c *cache) ofIndex(index [16]byte) *indexShard {
 func (c *cache) find(ws message.WorkspaceID, index [16]byte) packed {
 	x := c.ofIndex(index)
 	x.mu.RLock()
-	at, ok := x.of[index]
+	at, ok := x.of.first(tagOf(index))
 	x.mu.RUnlock()
 	if !ok {
 		return nil
@@ -101,7 +113,7 @@ func (c *cache) find(ws message.WorkspaceID, index [16]byte) packed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// The place may have become someone else's in between.
-	n := uint32(at) / shards
+	n := at / shards
 	p := s.person(n)
 	if p == nil || p.workspace() != ws || !p.has(index) {
 		return nil
@@ -115,7 +127,7 @@ func (c *cache) get(ws message.WorkspaceID, id message.ContactID) packed {
 	s := &c.people[shardOf(id)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, ok := s.byID[id]
+	at, ok := s.of(id)
 	if !ok {
 		return nil
 	}
@@ -142,25 +154,27 @@ func (c *cache) put(p packed, seen uint64) {
 	if c.gone.Load() != seen {
 		return
 	}
-	at, ok := s.byID[id]
+	at, ok := s.of(id)
 	if !ok {
 		at = s.room()
-		s.byID[id] = at
 	}
 	if before := s.person(at); before != nil {
 		if ok && before.version() > p.version() {
 			return
 		}
 		if !ok {
-			delete(s.byID, before.contact())
+			s.byID.drop(tagOf(before.contact()), at)
 		}
-		c.unindex(before, spot(at*shards+shard))
+		c.unindex(before, at*shards+shard)
+	}
+	if !ok {
+		s.byID.add(tagOf(id), at)
 	}
 	s.set(at, p)
 	for _, index := range p.indexes() {
 		x := c.ofIndex(index)
 		x.mu.Lock()
-		x.of[index] = spot(at*shards + shard)
+		x.of.set(tagOf(index), at*shards+shard)
 		x.mu.Unlock()
 	}
 }
@@ -171,7 +185,7 @@ func (c *cache) replace(old, p packed) {
 	s := &c.people[shardOf(p.contact())]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at, ok := s.byID[p.contact()]; ok && bytes.Equal(s.person(at), old) {
+	if at, ok := s.of(p.contact()); ok && bytes.Equal(s.person(at), old) {
 		s.set(at, p)
 	}
 }
@@ -183,22 +197,20 @@ func (c *cache) forget(ws message.WorkspaceID, id message.ContactID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.gone.Add(1)
-	at, ok := s.byID[id]
+	at, ok := s.of(id)
 	if !ok || s.person(at).workspace() != ws {
 		return
 	}
-	c.unindex(s.person(at), spot(at*shards+shard))
-	delete(s.byID, id)
+	c.unindex(s.person(at), at*shards+shard)
+	s.byID.drop(tagOf(id), at)
 	s.set(at, nil) // the hand finds it free
 }
 
-func (c *cache) unindex(p packed, at spot) {
+func (c *cache) unindex(p packed, spot uint32) {
 	for _, index := range p.indexes() {
 		x := c.ofIndex(index)
 		x.mu.Lock()
-		if x.of[index] == at {
-			delete(x.of, index)
-		}
+		x.of.drop(tagOf(index), spot)
 		x.mu.Unlock()
 	}
 }
