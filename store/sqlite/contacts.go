@@ -17,7 +17,7 @@ func (w *writer) createContact(workspace int64, n *store.NewContact) (contact, e
 		return contact{}, err
 	}
 	c := contact{n: w.c.c.LastInsertRowID(), version: 1}
-	w.remember(contactKey{workspace, n.ID}, c)
+	w.remember(workspace, n.ID, c)
 	for i := range n.Identities {
 		if err := w.insertIdentity(workspace, c.n, &n.Identities[i]); err != nil {
 			return contact{}, err

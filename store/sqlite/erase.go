@@ -55,7 +55,7 @@ func (s *Store) Erase(ctx context.Context, ws message.WorkspaceID, id message.Co
 		}
 		c.version++
 		c.erased = true
-		w.remember(contactKey{workspace, id}, c)
+		w.remember(workspace, id, c)
 		w.shred, w.stale = true, true
 		err = w.c.q(`UPDATE contacts SET key = NULL, profile = NULL, erased_at = ?, version = ? WHERE n = ?`).
 			int(max(micros(at), 1)).int(c.version).int(c.n).exec()

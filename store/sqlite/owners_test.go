@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/store"
 )
 
@@ -66,12 +67,11 @@ func TestOwnerOfAFailedWrite(t *testing.T) {
 // TestContactsKept: when there is no room for another contact a few make room,
 // not all.
 func TestContactsKept(t *testing.T) {
-	w := &writer{contacts: make(map[contactKey]contact)}
+	w := &writer{contacts: make(map[message.ContactID]keptContact)}
 	for i := range int64(2 * contactsKept) {
-		var key contactKey
-		key.id[0], key.id[1], key.id[2] = byte(i), byte(i>>8), byte(i>>16)
-		w.remember(key, contact{n: i})
-		if w.contacts[key].n != i {
+		id := message.ContactID{byte(i), byte(i >> 8), byte(i >> 16)}
+		w.remember(1, id, contact{n: i})
+		if w.contacts[id].n != i {
 			t.Fatal("a contact is not kept")
 		}
 		if n := len(w.contacts); n > contactsKept || i > contactsKept && n < contactsKept*9/10 {

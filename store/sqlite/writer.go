@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	zs "zombiezen.com/go/sqlite"
@@ -43,7 +44,7 @@ type writer struct {
 	parked   int64
 	reach    map[int64]int64 // last event that an endpoint has a delivery of, as far as it was asked for
 	gone     map[int64]bool  // endpoints deleted in this life
-	contacts map[contactKey]contact
+	contacts map[message.ContactID]keptContact
 
 	fresh   []*store.LogEvent // logged in this transaction
 	flushed int               // how many of them are written
@@ -56,11 +57,6 @@ type writer struct {
 	entries entries
 }
 
-type contactKey struct {
-	workspace int64
-	id        message.ContactID
-}
-
 // A contact is what writes need to know of a person.
 type contact struct {
 	n       int64
@@ -68,7 +64,14 @@ type contact struct {
 	erased  bool
 }
 
-const contactsKept = 100_000 // 6 to 10 MB
+// A keptContact is a living contact in memory, in 16 bytes.
+type keptContact struct {
+	n         int64
+	workspace int32
+	version   int32
+}
+
+const contactsKept = 100_000 // 4 to 8 MB
 
 // write queues an op and waits for its commit.
 func (s *Store) write(ctx context.Context, items int, run func(*writer) error) error {
@@ -221,7 +224,7 @@ func (w *writer) undo(cause error) error {
 
 // load reads what the writer keeps in memory.
 func (w *writer) load() error {
-	w.contacts = make(map[contactKey]contact)
+	w.contacts = make(map[message.ContactID]keptContact)
 	w.config = make(map[int64]int64)
 	w.reach, w.gone = make(map[int64]int64), make(map[int64]bool)
 	s := w.c.q(`SELECT workspace, version FROM settings`)
@@ -282,9 +285,8 @@ func ownFault(err error) bool {
 
 // contact finds a contact, from memory where it can.
 func (w *writer) contact(workspace int64, id message.ContactID) (contact, bool, error) {
-	key := contactKey{workspace, id}
-	if c, ok := w.contacts[key]; ok {
-		return c, true, nil
+	if c, ok := w.contacts[id]; ok && int64(c.workspace) == workspace {
+		return contact{n: c.n, version: int64(c.version)}, true, nil
 	}
 	s := w.c.q(`SELECT n, version, erased_at FROM contacts WHERE workspace = ? AND id = ?`).int(workspace).key(id)
 	more, err := s.row()
@@ -293,12 +295,17 @@ func (w *writer) contact(workspace int64, id message.ContactID) (contact, bool, 
 	}
 	c := contact{n: s.i(0), version: s.i(1), erased: s.b(2)}
 	s.done()
-	w.remember(key, c)
+	w.remember(workspace, id, c)
 	return c, true, nil
 }
 
-func (w *writer) remember(key contactKey, c contact) {
-	if _, ok := w.contacts[key]; !ok && len(w.contacts) >= contactsKept {
+// remember keeps a contact; one that is erased is read again when it is asked for.
+func (w *writer) remember(workspace int64, id message.ContactID, c contact) {
+	if c.erased || c.version > math.MaxInt32 || workspace > math.MaxInt32 {
+		delete(w.contacts, id)
+		return
+	}
+	if _, ok := w.contacts[id]; !ok && len(w.contacts) >= contactsKept {
 		left := max(len(w.contacts)/16, 1)
 		for other := range w.contacts { // whichever come first: a map begins anywhere
 			delete(w.contacts, other)
@@ -307,12 +314,12 @@ func (w *writer) remember(key contactKey, c contact) {
 			}
 		}
 	}
-	w.contacts[key] = c
+	w.contacts[id] = keptContact{n: c.n, workspace: int32(workspace), version: int32(c.version)}
 }
 
 // raise adds one to a contact's version.
 func (w *writer) raise(workspace int64, id message.ContactID, c contact) error {
 	c.version++
-	w.remember(contactKey{workspace, id}, c)
+	w.remember(workspace, id, c)
 	return w.c.q(`UPDATE contacts SET version = ? WHERE n = ?`).int(c.version).int(c.n).exec()
 }
