@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/parley-messaging/parley/app"
@@ -37,7 +36,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		fmt.Print(o.Print())
 		return nil
 	}
-	collectOften()
+	tuneHeap(ctx)
 	log := logger(level(o.LogLevel), o.LogFormat)
 	a, err := app.New(ctx, o, func() time.Time { return time.Now().Add(c.ClockSkew) }, log)
 	if err != nil {
@@ -53,18 +52,6 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	stopCtx, cancel := context.WithTimeout(context.Background(), o.StopIn)
 	defer cancel()
 	return errors.Join(unlessStopped(ctx, err), a.Stop(stopCtx))
-}
-
-// gcPercent is how much the heap may grow over what lives in it before it is
-// collected. Go's 100 takes 10 to 20 MB more under load and no less of the
-// processor's time (docs/benchmarks.md, 2026-11-27).
-const gcPercent = 75
-
-// collectOften sets gcPercent, unless whoever runs us has set GOGC.
-func collectOften() {
-	if _, set := lookupEnv("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
-	}
 }
 
 // unlessStopped forgets an error that only says that we were told to stop while
