@@ -1,7 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/parley-messaging/parley/message"
@@ -50,21 +54,30 @@ func (s *Store) Charges(ctx context.Context, ws message.WorkspaceID, id message.
 	return list, err
 }
 
-// Costs sums charges from a time on and before another.
+// Costs sums charges from a time on and before another. SQLite would sort them
+// all in memory to group them; there are few kinds.
 func (s *Store) Costs(ctx context.Context, ws message.WorkspaceID, from, to time.Time) (list []store.Cost, err error) {
 	err = s.read(ctx, func(c *conn) error {
-		q := c.q(`SELECT channel, purpose, currency, sum(micros), count(*) FROM charges WHERE workspace = ? AND at >= ? AND at < ?
-			GROUP BY channel, purpose, currency ORDER BY channel, purpose, currency`).int(s.names.find(ws)).time(from).time(to)
+		q := c.q(`SELECT channel, purpose, currency, micros FROM charges WHERE workspace = ? AND at >= ? AND at < ?`).
+			int(s.names.find(ws)).time(from).time(to)
 		for {
 			more, err := q.row()
 			if err != nil || !more {
 				return err
 			}
-			list = append(list, store.Cost{
-				Channel: message.Channel(q.str(0)), Purpose: message.Purpose(q.str(1)),
-				Amount: message.Money{Micros: q.i(3), Currency: q.str(2)}, Count: q.i(4),
+			at := slices.IndexFunc(list, func(k store.Cost) bool {
+				return q.is(0, string(k.Channel)) && q.is(1, string(k.Purpose)) && q.is(2, k.Amount.Currency)
 			})
+			if at < 0 {
+				at = len(list)
+				list = append(list, store.Cost{Channel: message.Channel(q.str(0)), Purpose: message.Purpose(q.str(1)), Amount: message.Money{Currency: q.str(2)}})
+			}
+			list[at].Amount.Micros += q.i(3)
+			list[at].Count++
 		}
+	})
+	slices.SortFunc(list, func(a, b store.Cost) int {
+		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Amount.Currency, b.Amount.Currency))
 	})
 	return list, err
 }
@@ -112,16 +125,14 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 		if b.Unbooked, err = s.unread(c, store.LedgerReader, workspace, ""); err != nil {
 			return err
 		}
-		q := c.q(`SELECT state, count(*) FROM deliveries WHERE (?1 = 0 OR workspace = ?1) GROUP BY state`).int(workspace)
-		for {
-			more, err := q.row()
-			if err != nil {
-				return err
+		states, err := c.states("deliveries", workspace)
+		if err != nil {
+			return err
+		}
+		for state, n := range states {
+			if n > 0 {
+				b.States[message.State(state)] = n
 			}
-			if !more {
-				break
-			}
-			b.States[message.State(q.i(0))] = q.i(1)
 		}
 		for key, m := range late {
 			if workspace == 0 || key.workspace == workspace {
@@ -137,19 +148,36 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 		if told > 0 {
 			b.Webhooks[store.WebhookDelivered] = told
 		}
-		q = c.q(`SELECT state, count(*) FROM webhooks WHERE (?1 = 0 OR workspace = ?1) GROUP BY state`).int(workspace)
-		for {
-			more, err := q.row()
-			if err != nil || !more {
-				return err
+		states, err = c.states("webhooks", workspace)
+		for state, n := range states {
+			if n > 0 {
+				b.Webhooks[webhookState(int64(state))] += n
 			}
-			b.Webhooks[webhookState(q.i(0))] += q.i(1)
 		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// states counts the rows of a table by their state, in one pass and, unlike GROUP
+// BY, without sorting them in memory. 0 = all workspaces.
+func (c *conn) states(table string, workspace int64) (n [16]int64, err error) {
+	var counts [len(n)]string
+	for state := range n {
+		counts[state] = fmt.Sprintf(`count(*) FILTER (WHERE state = %d)`, state)
+	}
+	q := c.q(`SELECT ` + strings.Join(counts[:], ", ") + ` FROM ` + table + ` WHERE (?1 = 0 OR workspace = ?1)`).int(workspace)
+	if _, err := q.row(); err != nil {
+		return n, err
+	}
+	defer q.done()
+	for state := range n {
+		n[state] = q.i(state)
+	}
+	return n, nil
 }
 
 // bookLate counts a delivery as it is, not as its row is.
