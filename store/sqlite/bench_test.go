@@ -41,8 +41,9 @@ func TestLogStaysShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// About 16,000 pages were written; each of them went through the log.
-	if pages := log.Size() / 4120; pages > 6000 {
+	// About 16,000 pages were written; each of them went through the log. It has some
+	// 500 where readers overlap, and as many thousands if it never waits for them.
+	if pages := log.Size() / 4120; pages > 3000 {
 		t.Errorf("the write-ahead log has grown to %d pages", pages)
 	}
 }

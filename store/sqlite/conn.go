@@ -160,9 +160,10 @@ func (s *stmt) done() {
 	}
 }
 
-func (s *stmt) i(col int) int64     { return s.s.ColumnInt64(col) }
-func (s *stmt) b(col int) bool      { return s.s.ColumnInt64(col) != 0 }
-func (s *stmt) str(col int) string  { return s.s.ColumnText(col) }
+func (s *stmt) i(col int) int64    { return s.s.ColumnInt64(col) }
+func (s *stmt) b(col int) bool     { return s.s.ColumnInt64(col) != 0 }
+func (s *stmt) str(col int) string { return s.s.ColumnText(col) }
+
 // is reports whether a text is v, without making a string of it.
 func (s *stmt) is(col int, v string) bool {
 	if s.raw != nil {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	zs "zombiezen.com/go/sqlite"
 )
@@ -24,6 +25,8 @@ type keeper struct {
 const (
 	lookEvery  = 32    // groups between two looks at the log's length
 	littlePart = 1_500 // pages the writer copies without a stall worth telling
+
+	readersWait = 20 * time.Millisecond // for a log that is twice as long as it should be
 )
 
 func newKeeper(s *Store) (*keeper, error) {
@@ -87,9 +90,7 @@ func (w *writer) tidy() {
 		w.empty()
 		return
 	case k.finish.Swap(false):
-		if _, _, _, err := w.c.checkpoint("PASSIVE"); err != nil {
-			w.s.options.Log.Warn("the write-ahead log could not be copied", "error", err)
-		}
+		w.copyRest()
 		return
 	}
 	if w.since++; w.since < lookEvery || k.busy.Load() {
@@ -102,6 +103,21 @@ func (w *writer) tidy() {
 	}
 	k.busy.Store(true)
 	k.start <- struct{}{}
+}
+
+// copyRest copies what came into the log while the keeper copied, so that the
+// next commit begins it anew. It does not while anybody reads from before: when
+// that has kept it from it already, commits wait for the readers a little.
+func (w *writer) copyRest() {
+	_, log, _, err := w.c.checkpoint("PASSIVE")
+	if err == nil && log > 2*w.s.options.copyAt {
+		w.c.c.SetBusyTimeout(readersWait)
+		_, _, _, err = w.c.checkpoint("RESTART")
+		w.c.c.SetBusyTimeout(busyTimeout)
+	}
+	if err != nil && zs.ErrCode(err).ToPrimary() != zs.ResultBusy {
+		w.s.options.Log.Warn("the write-ahead log could not be copied", "error", err)
+	}
 }
 
 // empty cuts the write-ahead log to nothing, so that no old page of an erased
