@@ -13,8 +13,8 @@ import (
 // less, down to the least, so that a server of ordinary size stays small.
 const (
 	growMost  = 75
-	growLeast = 40
-	heapRoom  = 128 << 20 // within which the heap is kept while growLeast allows it
+	growLeast = 33
+	heapRoom  = 120 << 20 // within which the heap is kept while growLeast allows it
 )
 
 // growth is the percentage for so many living bytes.

@@ -10,7 +10,7 @@ func TestGrowth(t *testing.T) {
 	for _, c := range []struct {
 		live uint64
 		want int
-	}{{0, 75}, {20 * mb, 75}, {73 * mb, 75}, {80 * mb, 60}, {88 * mb, 45}, {92 * mb, 40}, {128 * mb, 40}, {4 << 30, 40}} {
+	}{{0, 75}, {20 * mb, 75}, {68 * mb, 75}, {75 * mb, 60}, {80 * mb, 50}, {86 * mb, 39}, {92 * mb, 33}, {128 * mb, 33}, {4 << 30, 33}} {
 		if got := growth(c.live); got != c.want {
 			t.Errorf("%d MB may grow by %d %%, want %d", c.live/mb, got, c.want)
 		}
