@@ -181,6 +181,7 @@ func (w *writer) writeEntries(most int) error {
 	if o.empty() {
 		return nil
 	}
+	w.clean = keyEntry{}
 	for ; most > 0 && len(o.keys) > 0; o.keys = o.keys[1:] {
 		k := &o.keys[0]
 		err := w.c.q(`INSERT INTO idempotency (workspace, key, answer) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET answer = excluded.answer`).

@@ -36,9 +36,10 @@ type writer struct {
 	// What only the writer changes, so that it need not be read again. All of
 	// it is loaded anew after a rollback.
 	loaded   bool
-	seq      int64 // last event number given
-	epoch    int64 // of the log
-	answers  int64 // last number given
+	seq      int64    // last event number given
+	epoch    int64    // of the log
+	answers  int64    // last number given
+	clean    keyEntry // neighbours of this key are not in the table of keys
 	config   map[int64]int64
 	leases   map[int64]lease
 	parked   int64
