@@ -61,9 +61,9 @@ func (s *peopleShard) set(at uint32, p packed) {
 	here.at = s.arena.add(p)
 }
 
-// of gives the place of a person.
-func (s *peopleShard) of(id message.ContactID) (at uint32, ok bool) {
-	for at := range s.byID.of(tagOf(id)) {
+// placeOf gives the place of a person.
+func (s *peopleShard) placeOf(id message.ContactID) (at uint32, ok bool) {
+	for at := range s.byID.under(tagOf(id)) {
 		if s.person(at).contact() == id {
 			return at, true
 		}
@@ -76,8 +76,8 @@ func (s *peopleShard) of(id message.ContactID) (at uint32, ok bool) {
 // other out: a person is read once more, and nobody is taken for another, since
 // whoever is found is asked for the index.
 type indexShard struct {
-	mu sync.RWMutex
-	of hints
+	mu    sync.RWMutex
+	spots hints
 }
 
 func newCache(size int) *cache {
@@ -94,7 +94,7 @@ func shardOf(id message.ContactID) uint32 {
 }
 
 // tagOf takes random bits that no shard is chosen by.
-func tagOf(key [16]byte) uint32 { return binary.LittleEndian.Uint32(key[10:]) }
+func tagOf(key [16]byte) uint32 { return binary.BigEndian.Uint32(key[10:]) }
 
 func (c *cache) ofIndex(index [16]byte) *indexShard {
 	return &c.indexes[binary.LittleEndian.Uint16(index[14:])%shards]
@@ -104,7 +104,7 @@ func (c *cache) ofIndex(index [16]byte) *indexShard {
 func (c *cache) find(ws message.WorkspaceID, index [16]byte) packed {
 	x := c.ofIndex(index)
 	x.mu.RLock()
-	at, ok := x.of.first(tagOf(index))
+	at, ok := x.spots.first(tagOf(index))
 	x.mu.RUnlock()
 	if !ok {
 		return nil
@@ -127,7 +127,7 @@ func (c *cache) get(ws message.WorkspaceID, id message.ContactID) packed {
 	s := &c.people[shardOf(id)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, ok := s.of(id)
+	at, ok := s.placeOf(id)
 	if !ok {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (c *cache) put(p packed, seen uint64) {
 	if c.gone.Load() != seen {
 		return
 	}
-	at, ok := s.of(id)
+	at, ok := s.placeOf(id)
 	if !ok {
 		at = s.room()
 	}
@@ -174,7 +174,7 @@ func (c *cache) put(p packed, seen uint64) {
 	for _, index := range p.indexes() {
 		x := c.ofIndex(index)
 		x.mu.Lock()
-		x.of.set(tagOf(index), at*shards+shard)
+		x.spots.set(tagOf(index), at*shards+shard)
 		x.mu.Unlock()
 	}
 }
@@ -185,7 +185,7 @@ func (c *cache) replace(old, p packed) {
 	s := &c.people[shardOf(p.contact())]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at, ok := s.of(p.contact()); ok && bytes.Equal(s.person(at), old) {
+	if at, ok := s.placeOf(p.contact()); ok && bytes.Equal(s.person(at), old) {
 		s.set(at, p)
 	}
 }
@@ -197,7 +197,7 @@ func (c *cache) forget(ws message.WorkspaceID, id message.ContactID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.gone.Add(1)
-	at, ok := s.of(id)
+	at, ok := s.placeOf(id)
 	if !ok || s.person(at).workspace() != ws {
 		return
 	}
@@ -210,7 +210,7 @@ func (c *cache) unindex(p packed, spot uint32) {
 	for _, index := range p.indexes() {
 		x := c.ofIndex(index)
 		x.mu.Lock()
-		x.of.drop(tagOf(index), spot)
+		x.spots.drop(tagOf(index), spot)
 		x.mu.Unlock()
 	}
 }

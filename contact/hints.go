@@ -13,15 +13,15 @@ type hints struct {
 // A hint lies in the first free slot from the one its tag names; the zero hint
 // is free.
 type hint struct {
-	tag  uint32
-	next uint32 // one more than the number
+	tag   uint32
+	above uint32 // one more than the number
 }
 
-// of gives the numbers under a tag.
-func (h *hints) of(tag uint32) iter.Seq[uint32] {
+// under gives the numbers under a tag.
+func (h *hints) under(tag uint32) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
-		for i := h.home(tag); len(h.slots) > 0 && h.slots[i].next != 0; i = h.after(i) {
-			if one := h.slots[i]; one.tag == tag && !yield(one.next-1) {
+		for i := h.home(tag); len(h.slots) > 0 && h.slots[i].above != 0; i = h.after(i) {
+			if one := h.slots[i]; one.tag == tag && !yield(one.above-1) {
 				return
 			}
 		}
@@ -30,7 +30,7 @@ func (h *hints) of(tag uint32) iter.Seq[uint32] {
 
 // first gives one number under a tag.
 func (h *hints) first(tag uint32) (number uint32, ok bool) {
-	for number = range h.of(tag) {
+	for number = range h.under(tag) {
 		return number, true
 	}
 	return 0, false
@@ -42,13 +42,13 @@ func (h *hints) add(tag, number uint32) {
 		before := h.slots
 		h.slots, h.n = make([]hint, max(2*len(before), 8)), 0
 		for _, one := range before {
-			if one.next != 0 {
-				h.add(one.tag, one.next-1)
+			if one.above != 0 {
+				h.add(one.tag, one.above-1)
 			}
 		}
 	}
 	i := h.home(tag)
-	for h.slots[i].next != 0 {
+	for h.slots[i].above != 0 {
 		i = h.after(i)
 	}
 	h.slots[i] = hint{tag, number + 1}
@@ -57,9 +57,9 @@ func (h *hints) add(tag, number uint32) {
 
 // set puts a number under a tag in place of whatever is there.
 func (h *hints) set(tag, number uint32) {
-	for i := h.home(tag); len(h.slots) > 0 && h.slots[i].next != 0; i = h.after(i) {
+	for i := h.home(tag); len(h.slots) > 0 && h.slots[i].above != 0; i = h.after(i) {
 		if h.slots[i].tag == tag {
-			h.slots[i].next = number + 1
+			h.slots[i].above = number + 1
 			return
 		}
 	}
@@ -73,14 +73,14 @@ func (h *hints) drop(tag, number uint32) {
 	}
 	gap := h.home(tag)
 	for h.slots[gap] != (hint{tag, number + 1}) {
-		if h.slots[gap].next == 0 {
+		if h.slots[gap].above == 0 {
 			return
 		}
 		gap = h.after(gap)
 	}
 	h.n--
 	// What comes behind moves up, unless it lies where it belongs.
-	for i := h.after(gap); h.slots[i].next != 0; i = h.after(i) {
+	for i := h.after(gap); h.slots[i].above != 0; i = h.after(i) {
 		if home := h.home(h.slots[i].tag); (i-home)&h.mask() >= (i-gap)&h.mask() {
 			h.slots[gap] = h.slots[i]
 			gap = i

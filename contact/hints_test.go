@@ -41,7 +41,7 @@ func TestHints(t *testing.T) {
 				t.Fatalf("%d, want %d", h.n, total)
 			}
 			for tag, want := range of {
-				got := slices.Collect(h.of(tag))
+				got := slices.Collect(h.under(tag))
 				slices.Sort(got)
 				want = slices.Sorted(slices.Values(want))
 				if !slices.Equal(got, want) {

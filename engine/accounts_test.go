@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/parley-messaging/parley/engine"
+	"github.com/parley-messaging/parley/event"
 	"github.com/parley-messaging/parley/message"
 	"github.com/parley-messaging/parley/sandbox/handset"
 	"github.com/parley-messaging/parley/sandbox/smsc"
@@ -140,6 +141,25 @@ func TestIdempotency(t *testing.T) {
 	must(t, err)
 	if len(list) != 1 {
 		t.Errorf("%d messages stored, want 1", len(list))
+	}
+}
+
+// A contact made with a message is no version of that message, whichever way the
+// message goes.
+func TestContactCreatedHasNoVersion(t *testing.T) {
+	w := newWorld(t)
+	w.send(smsTo("+33612345707", message.Utility))
+	later := smsTo("+33612345708", message.Utility)
+	later.SendAt = w.sandbox.Clock.Now().Add(time.Hour)
+	w.send(later)
+	list := w.logged(event.ContactCreated)
+	if len(list) != 2 {
+		t.Fatalf("%d contacts were made", len(list))
+	}
+	for _, e := range list {
+		if e.Version != 0 || !e.Message.IsZero() {
+			t.Errorf("version %d of message %v", e.Version, e.Message)
+		}
 	}
 }
 

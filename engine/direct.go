@@ -36,10 +36,11 @@ func (e *Engine) directly(plans []*prepared, items []*store.Acceptance) []direct
 			continue
 		}
 		t.events = item.Events
+		own := len(t.events)
 		l.judge(t, j, p.cfg, p.person)
 		p.delivery.Version = t.r.base // one write, one version
-		for n := range t.events {
-			t.events[n].Version = t.r.base
+		for n := range t.events[own:] {
+			t.events[own+n].Version = t.r.base
 		}
 		item.Events = t.events
 		item.Guard, item.Fence = t.limits()

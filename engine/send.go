@@ -174,12 +174,14 @@ func (x *try) outcome(t *turn) {
 func answered() { crashpoint.At(crashpoint.Answered) }
 
 // torn adds the parts of which nothing is known to those that were taken beside
-// a fault: what arrives of the others is not the message.
+// a fault: what arrives of the others is not the message. It gives a copy, which
+// receipts change, while an outcome may have to be acted on again.
 func torn(parts []message.Part, f *message.Fault, segments int) []message.Part {
+	parts = slices.Clone(parts)
 	if f == nil || len(parts) == 0 {
 		return parts
 	}
-	return append(slices.Clip(parts), make([]message.Part, max(segments-len(parts), 1))...)
+	return append(parts, make([]message.Part, max(segments-len(parts), 1))...)
 }
 
 // parts seals and keys the provider's ids.

@@ -34,9 +34,6 @@ type shard struct {
 	unsure time.Duration // how long to wait should a commit's outcome be unknown again
 }
 
-// turnsKept is the largest batch whose memory is kept for the next.
-const turnsKept = 1024
-
 // A record is a delivery in a shard's memory.
 type record struct {
 	ws       message.WorkspaceID
@@ -99,11 +96,7 @@ func (s *shard) work(ins []input) {
 	ins = s.load(ins)
 	turns := make([]*turn, 0, len(ins))
 	byID := s.turns
-	defer func() {
-		if clear(byID); len(ins) > turnsKept {
-			s.turns = make(map[message.MessageID]*turn)
-		}
-	}()
+	defer clear(byID)
 	now := s.e.now()
 	for _, in := range ins {
 		r := s.cache[in.id]

@@ -10,17 +10,17 @@ const pairsFew = 4096
 
 // Pairs are buckets of one pace, one for each key: a pair of sender and person.
 // A key of which there is nothing to remember takes no memory for long. The zero
-// Pairs has no pace, but may still pause a key. It is not safe for concurrent
-// use.
+// Pairs has no pace and pauses nothing. It is not safe for concurrent use.
 type Pairs struct {
 	each  Bucket // full
+	from  time.Time
 	marks map[[16]byte]mark
 	most  int // keys held before idle ones are forgotten
 }
 
-// A mark is what a bucket remembers, without pointers: Unix nanoseconds, 0 for
-// the zero time.
-type mark struct{ full, until int64 }
+// A mark is what a bucket remembers, without pointers: spans since from, so that
+// a clock that is set does not matter; 0 for the zero time.
+type mark struct{ full, until time.Duration }
 
 // NewPairs gives buckets as [New] does.
 func NewPairs(every time.Duration, burst int) Pairs {
@@ -35,7 +35,7 @@ func (p *Pairs) Len() int { return len(p.marks) }
 
 // Take takes one token of the key, or tells when the next one comes.
 func (p *Pairs) Take(key [16]byte, now time.Time) (ok bool, at time.Time) {
-	if p.each.every == 0 && len(p.marks) == 0 {
+	if p.each.every == 0 {
 		return true, now
 	}
 	b := p.bucket(key)
@@ -49,7 +49,7 @@ func (p *Pairs) Give(key [16]byte) {
 	if m, held := p.marks[key]; held {
 		b := p.of(m)
 		b.Give()
-		p.marks[key] = markOf(b)
+		p.marks[key] = p.mark(b)
 	}
 }
 
@@ -62,6 +62,9 @@ func (p *Pairs) Owe(key [16]byte, n int, now time.Time) {
 
 // Pause stops the key until an instant.
 func (p *Pairs) Pause(key [16]byte, until, now time.Time) {
+	if p.each.every == 0 {
+		return
+	}
 	b := p.bucket(key)
 	b.Pause(until)
 	p.set(key, b, now)
@@ -77,34 +80,33 @@ func (p *Pairs) set(key [16]byte, b Bucket, now time.Time) {
 			return
 		}
 		if p.marks == nil {
-			p.marks = make(map[[16]byte]mark)
+			p.marks, p.from = make(map[[16]byte]mark), now
 		}
 		if len(p.marks) >= max(p.most, pairsFew) {
 			maps.DeleteFunc(p.marks, func(_ [16]byte, m mark) bool { b := p.of(m); return b.Idle(now) })
 			p.most = 2 * len(p.marks)
 		}
 	}
-	p.marks[key] = markOf(b)
+	p.marks[key] = p.mark(b)
 }
 
 func (p *Pairs) of(m mark) Bucket {
 	b := p.each
-	b.full, b.until = fromNanos(m.full), fromNanos(m.until)
+	if m.full != 0 {
+		b.full = p.from.Add(m.full)
+	}
+	if m.until != 0 {
+		b.until = p.from.Add(m.until)
+	}
 	return b
 }
 
-func markOf(b Bucket) mark { return mark{nanos(b.full), nanos(b.until)} }
-
-func nanos(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
+func (p *Pairs) mark(b Bucket) (m mark) {
+	if !b.full.IsZero() {
+		m.full = b.full.Sub(p.from)
 	}
-	return t.UnixNano()
-}
-
-func fromNanos(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
+	if !b.until.IsZero() {
+		m.until = b.until.Sub(p.from)
 	}
-	return time.Unix(0, n)
+	return m
 }

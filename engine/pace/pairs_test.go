@@ -61,7 +61,9 @@ func TestPairsAreBuckets(t *testing.T) {
 				p.Owe(key, n, now)
 			case 1:
 				until := now.Add(time.Duration(rapid.Int64Range(0, int64(5*time.Second)).Draw(t, "pause")))
-				b.Pause(until)
+				if every > 0 {
+					b.Pause(until)
+				}
 				p.Pause(key, until, now)
 			default:
 				ok, at := b.Take(now)

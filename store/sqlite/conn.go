@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	zs "zombiezen.com/go/sqlite"
@@ -36,14 +37,18 @@ func newConn(path string, flags zs.OpenFlags) (*conn, error) {
 }
 
 // openGathering is newConn for the connection that writes: pages of a commit go
-// to the write-ahead log together. It must keep synchronous at FULL.
+// to the write-ahead log together. That connection must keep synchronous at FULL,
+// and no other may write.
 func openGathering(path string, flags zs.OpenFlags) (*conn, error) {
 	if err := native.Register(); err != nil {
 		return nil, err
 	}
-	name := filepath.ToSlash(filepath.Clean(path))
+	name := filepath.ToSlash(path)
 	if filepath.VolumeName(path) != "" {
 		name = "/" + name
+	}
+	for strings.HasPrefix(name, "//") { // what follows would be an authority
+		name = name[1:]
 	}
 	name = (&url.URL{Path: name}).EscapedPath() // a question mark or a percent sign is part of the name
 	return newConn("file:"+name+"?vfs="+native.Gathering, flags|zs.OpenURI)
@@ -165,36 +170,29 @@ func (s *stmt) b(col int) bool     { return s.s.ColumnInt64(col) != 0 }
 func (s *stmt) str(col int) string { return s.s.ColumnText(col) }
 
 // is reports whether a text is v, without making a string of it.
-func (s *stmt) is(col int, v string) bool {
+func (s *stmt) is(col int, v string) bool { return string(s.view(col)) == v }
+
+// view is a blob or text until the next row.
+func (s *stmt) view(col int) []byte {
 	if s.raw != nil {
-		return string(s.raw.Column(col)) == v
+		return s.raw.Column(col)
 	}
-	return s.str(col) == v
+	b := make([]byte, s.s.ColumnLen(col))
+	s.s.ColumnBytes(col, b)
+	return b
 }
 
 func (s *stmt) t(col int) time.Time { return fromMicros(s.s.ColumnInt64(col)) }
 func (s *stmt) null(col int) bool   { return s.s.ColumnIsNull(col) }
 
-func (s *stmt) key16(col int) (v [16]byte) {
-	if s.raw != nil {
-		copy(v[:], s.raw.Column(col))
-	} else {
-		s.s.ColumnBytes(col, v[:])
-	}
-	return v
-}
+func (s *stmt) key16(col int) (v [16]byte) { copy(v[:], s.view(col)); return v }
 
 // bytes copies a blob; NULL is nil.
 func (s *stmt) bytes(col int) []byte {
 	if s.s.ColumnIsNull(col) {
 		return nil
 	}
-	if s.raw != nil {
-		return append([]byte{}, s.raw.Column(col)...)
-	}
-	b := make([]byte, s.s.ColumnLen(col))
-	s.s.ColumnBytes(col, b)
-	return b
+	return append([]byte{}, s.view(col)...)
 }
 
 // pragma reads one integer setting.

@@ -164,7 +164,7 @@ func (s *Store) Books(ctx context.Context, ws message.WorkspaceID) (*store.Books
 
 // states counts the rows of a table by their state, in one pass and, unlike GROUP
 // BY, without sorting them in memory. 0 = all workspaces.
-func (c *conn) states(table string, workspace int64) (n [16]int64, err error) {
+func (c *conn) states(table string, workspace int64) (n [len(message.States) + 1]int64, err error) {
 	var counts [len(n)]string
 	for state := range n {
 		counts[state] = fmt.Sprintf(`count(*) FILTER (WHERE state = %d)`, state)

@@ -20,8 +20,9 @@ import (
 // it is flushed to disk, read, measured, cut or closed, and when held bytes
 // are full. SQLite tells others of a commit after it flushed the log, if
 // synchronous is FULL; on a connection where it is less, others would look for
-// pages that are not in the file yet. So the VFS is for the connection that
-// writes, which insists on FULL, and for file systems where a write does not
+// pages that are not in the file yet. And what a transaction that was taken back
+// has left goes to the file with the next call. So the VFS is for the only
+// connection that writes, which insists on FULL, and for file systems where a write does not
 // harm its neighbours (SQLITE_IOCAP_POWERSAFE_OVERWRITE); else it steps aside.
 // See https://www.sqlite.org/vfs.html and sqlite3WalFrames.
 const Gathering = "gathering"
@@ -128,8 +129,9 @@ func ownOf(file uintptr) *lib.Tsqlite3_io_methods {
 	return at[lib.Tsqlite3_io_methods](trayOf(file).own)
 }
 
-// put writes what is held into the file. What cannot be written is forgotten:
-// SQLite takes back what it was part of.
+// put writes what is held into the file. What cannot be written is forgotten, and
+// SQLite must take back what it was part of: where it expects no failed write, it
+// hears of an I/O error, after which it always does.
 func put(tls *libc.TLS, file uintptr) int32 {
 	t := trayOf(file)
 	if t.n == 0 {
@@ -162,7 +164,7 @@ func write(tls *libc.TLS, file, p uintptr, n int32, offset int64) int32 {
 
 func read(tls *libc.TLS, file, p uintptr, n int32, offset int64) int32 {
 	if rc := put(tls, file); rc != lib.SQLITE_OK {
-		return rc
+		return lib.SQLITE_IOERR_WRITE
 	}
 	return function[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](ownOf(file).FxRead)(tls, file, p, n, offset)
 }
@@ -183,14 +185,14 @@ func flush(tls *libc.TLS, file uintptr, flags int32) int32 {
 
 func size(tls *libc.TLS, file, out uintptr) int32 {
 	if rc := put(tls, file); rc != lib.SQLITE_OK {
-		return rc
+		return lib.SQLITE_IOERR_WRITE
 	}
 	return function[func(*libc.TLS, uintptr, uintptr) int32](ownOf(file).FxFileSize)(tls, file, out)
 }
 
 func control(tls *libc.TLS, file uintptr, op int32, arg uintptr) int32 {
 	if rc := put(tls, file); rc != lib.SQLITE_OK {
-		return rc
+		return lib.SQLITE_IOERR_WRITE
 	}
 	return function[func(*libc.TLS, uintptr, int32, uintptr) int32](ownOf(file).FxFileControl)(tls, file, op, arg)
 }

@@ -20,7 +20,4 @@ func bytesAt(p uintptr, n int) []byte { return unsafe.Slice(at[byte](p), n) }
 func pointer[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) }
 
 // function is the F kept as p.
-func function[F any](p uintptr) F {
-	holder := &struct{ p uintptr }{p}
-	return *(*F)(unsafe.Pointer(holder))
-}
+func function[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&p)) }
