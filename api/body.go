@@ -99,13 +99,16 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(b)
 }
 
-// accepted answers 202 with what write appends.
-func (s *Server) accepted(w http.ResponseWriter, write func([]byte) []byte) {
+// answerKept is the largest memory of an answer that is used again.
+const answerKept = 64 << 10
+
+// writeAccepted answers 202 with what appendTo appends.
+func (s *Server) writeAccepted(w http.ResponseWriter, appendTo func([]byte) []byte) {
 	out, _ := s.answers.Get().(*[]byte)
 	if out == nil {
 		out = new([]byte)
 	}
-	*out = write((*out)[:0])
+	*out = appendTo((*out)[:0])
 	w.Header()["Content-Type"] = []string{"application/json"}
 	w.WriteHeader(http.StatusAccepted)
 	// The client may be gone; the messages are kept all the same.
@@ -114,9 +117,6 @@ func (s *Server) accepted(w http.ResponseWriter, write func([]byte) []byte) {
 		s.answers.Put(out)
 	}
 }
-
-// answerKept is the largest memory of an answer that is used again.
-const answerKept = 64 << 10
 
 // queryTime reads a time of the query; "" is none.
 func queryTime(field, s string) (time.Time, error) {

@@ -288,7 +288,7 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request, who auth.Pr
 	if answer.Replayed {
 		w.Header().Set("Idempotent-Replayed", "true")
 	}
-	s.accepted(w, func(b []byte) []byte { return appendAccepted(b, answer) })
+	s.writeAccepted(w, func(b []byte) []byte { return appendAccepted(b, answer) })
 }
 
 func (s *Server) previewMessage(w http.ResponseWriter, r *http.Request, who auth.Principal) {
@@ -333,7 +333,7 @@ func (s *Server) sendBatch(w http.ResponseWriter, r *http.Request, who auth.Prin
 		s.explain(r.Context(), w.Header(), err).write(w)
 		return
 	}
-	s.accepted(w, func(b []byte) []byte { return appendBatch(b, answer) })
+	s.writeAccepted(w, func(b []byte) []byte { return appendBatch(b, answer) })
 }
 
 // acceptBatch hands the good items to the engine and puts the verdicts of all

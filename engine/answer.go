@@ -26,7 +26,7 @@ const (
 
 // pack gives an answer without the id of its message, which is stored beside it.
 func (a *Answer) pack() []byte {
-	w := answerWriter{make([]byte, 0, 32+192*len(a.Plan))}
+	w := answerWriter{make([]byte, 0, 32+192*len(a.Plan))} // a step takes some 110 bytes
 	w.byte(answerForm)
 	w.b = append(w.b, a.Contact[:]...)
 	w.byte(byte(a.State))

@@ -76,6 +76,26 @@ func TestClock(t *testing.T) {
 	may.unused(t, used)
 }
 
+// Memory outside Go is handled in one place.
+func TestUnsafe(t *testing.T) {
+	const place = "store/sqlite/internal/native"
+	found := false
+	for _, s := range sources(t) {
+		for _, i := range s.file.Imports {
+			switch p := strings.Trim(i.Path.Value, `"`); {
+			case p != "unsafe" && !strings.HasPrefix(p, "modernc.org/"):
+			case s.dir() == place:
+				found = true
+			default:
+				t.Errorf("%s imports %s: only %s may", s.name, p, place)
+			}
+		}
+	}
+	if !found {
+		t.Errorf("%s needs it no longer: change this test", place)
+	}
+}
+
 func TestNoInit(t *testing.T) {
 	for _, s := range sources(t) {
 		for _, d := range s.file.Decls {

@@ -65,7 +65,7 @@ type contact struct {
 	erased  bool
 }
 
-// A keptContact is a living contact in memory, in 16 bytes.
+// A keptContact is a living contact in memory, in 16 bytes beside its id.
 type keptContact struct {
 	n         int64
 	workspace int32

@@ -14,7 +14,7 @@ import (
 // Gathering is the name of a VFS that is the system's own but for one thing: of
 // a write-ahead log, writes that follow on one another are held in memory and
 // go to the file together. SQLite writes each page of a commit in two calls;
-// this makes one of a hundred.
+// this makes one of sixty.
 //
 // What is held goes to the file before anything else is done with it: before
 // it is flushed to disk, read, measured, cut or closed, and when held bytes
@@ -22,8 +22,9 @@ import (
 // synchronous is FULL; on a connection where it is less, others would look for
 // pages that are not in the file yet. And what a transaction that was taken back
 // has left goes to the file with the next call. So the VFS is for the only
-// connection that writes, which insists on FULL, and for file systems where a write does not
-// harm its neighbours (SQLITE_IOCAP_POWERSAFE_OVERWRITE); else it steps aside.
+// connection that writes, which insists on FULL, and for file systems where a
+// write does not harm its neighbours (SQLITE_IOCAP_POWERSAFE_OVERWRITE); else it
+// steps aside.
 // See https://www.sqlite.org/vfs.html and sqlite3WalFrames.
 const Gathering = "gathering"
 
