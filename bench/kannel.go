@@ -119,7 +119,7 @@ func (k *kannel) start(ctx context.Context) error {
 	}
 	k.r.sink = s
 	k.r.undo = append(k.r.undo, s.stop)
-	ports, err := freePorts(3)
+	ports, err := k.r.takePorts(3)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/parley-messaging/parley/internal/port"
 )
 
 // A process is a child with its log in a file.
@@ -144,16 +145,16 @@ func (l *lines) after(prefix string) (rest string, ok bool) {
 	return "", false
 }
 
-// freePorts finds ports that nothing uses at the moment.
-func freePorts(n int) ([]string, error) {
+// takePorts finds addresses for programs that must be told theirs.
+func (r *run) takePorts(n int) ([]string, error) {
 	var out []string
 	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		address, release, err := port.Take()
 		if err != nil {
 			return nil, err
 		}
-		defer ln.Close() //nolint:errcheck // it served nobody
-		out = append(out, ln.Addr().String())
+		r.undo = append(r.undo, release)
+		out = append(out, address)
 	}
 	return out, nil
 }

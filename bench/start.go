@@ -86,7 +86,7 @@ func (r *run) join(ctx context.Context) error {
 }
 
 func (r *run) startSandbox(ctx context.Context) error {
-	ports, err := freePorts(3)
+	ports, err := r.takePorts(3)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (r *run) startPostgres(ctx context.Context) error {
 const keyFile = "bench-api-key"
 
 func (r *run) startServer(ctx context.Context, i int) error {
-	ports, err := freePorts(2)
+	ports, err := r.takePorts(2)
 	if err != nil {
 		return err
 	}

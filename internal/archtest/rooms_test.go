@@ -78,7 +78,7 @@ var rooms = map[string]room{
 	"api/internal": {because: "it reads JSON and knows no business"},
 
 	"sandbox": {may: []string{"smpp/"}, because: asOthers},
-	"bench":   {may: []string{"message", "sandbox/", "internal/pgtest"}, never: map[string]string{"engine": "it measures from outside, as a client and a provider see it"}, because: "it measures the program from outside"},
+	"bench":   {may: []string{"message", "sandbox/", "internal/pgtest", "internal/port"}, never: map[string]string{"engine": "it measures from outside, as a client and a provider see it"}, because: "it measures the program from outside"},
 	"scripts": {because: "tools of the build stand outside the house"},
 
 	"scripts/channels":     {may: []string{"message", "channel", "channel/"}, because: "it writes what the channels say of themselves"},

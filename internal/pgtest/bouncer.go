@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-messaging/parley/internal/port"
 )
 
 // A Bouncer is PgBouncer in transaction mode in front of one server at a time.
@@ -50,12 +51,7 @@ func (s *Server) Bouncer(t testing.TB, program string) *Bouncer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &Bouncer{t: t, dir: dir, port: listener.Addr().(*net.TCPAddr).Port}
-	_ = listener.Close()
+	b := &Bouncer{t: t, dir: dir, port: number(port.For(t))}
 	b.line = append(append([]string{"sh", "-c", leash, "sh"}, s.as...), path, filepath.Join(dir, "pgbouncer.ini"))
 	b.write("users", "\"postgres\" \"\"\n")
 	b.configure(s)

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-messaging/parley/internal/port"
 )
 
 // ErrMissing: no PostgreSQL server is installed here.
@@ -27,16 +29,17 @@ var ErrMissing = errors.New("PostgreSQL is not installed; run: sudo apt-get inst
 
 // A Server is one running PostgreSQL.
 type Server struct {
-	dir    string
-	bin    string
-	port   int
-	as     []string // command in front of every server command: another user when we are root
-	under  []string // command in front of the server
-	data   string
-	stdin  io.WriteCloser
-	done   chan struct{}
-	log    string
-	number atomic.Int64
+	dir     string
+	bin     string
+	port    int
+	release func() error // gives the port back
+	as      []string     // command in front of every server command: another user when we are root
+	under   []string     // command in front of the server
+	data    string
+	stdin   io.WriteCloser
+	done    chan struct{}
+	log     string
+	number  atomic.Int64
 }
 
 // Run starts a server for the tests of a package, migrates the template with
@@ -99,7 +102,7 @@ func newIn(folder string) (*Server, error) {
 		err = s.Launch()
 	}
 	if err != nil {
-		_ = os.RemoveAll(dir)
+		s.leave()
 		return nil, err
 	}
 	return s, nil
@@ -157,13 +160,19 @@ func (s *Server) stand() error {
 		}
 		s.as = []string{"setpriv", "--reuid=" + u.Uid, "--regid=" + u.Gid, "--clear-groups", "--"}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := port.Take()
 	if err != nil {
 		return err
 	}
-	s.port = listener.Addr().(*net.TCPAddr).Port
-	_ = listener.Close()
+	s.port, s.release = number(address), release
 	return nil
+}
+
+// number is the port of an address.
+func number(address string) int {
+	_, text, _ := net.SplitHostPort(address) // ours: well formed
+	n, _ := strconv.Atoi(text)
+	return n
 }
 
 func (s *Server) command(name string, args ...string) error {
@@ -312,7 +321,15 @@ func (s *Server) Occupy(t testing.TB) (free func()) {
 // Close stops the server and removes its files.
 func (s *Server) Close() {
 	s.Stop(true)
+	s.leave()
+}
+
+// leave gives back what a server that does not run has: files and a port.
+func (s *Server) leave() {
 	_ = os.RemoveAll(s.dir)
+	if s.release != nil {
+		_ = s.release() // nothing was sent by it
+	}
 }
 
 // URL gives the address of a database over the server's Unix socket.

@@ -14,6 +14,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/parley-messaging/parley/internal/port"
 	"github.com/parley-messaging/parley/sandbox/fault"
 	"github.com/parley-messaging/parley/sandbox/smsc"
 )
@@ -75,7 +76,7 @@ func TestKannelToSandbox(t *testing.T) {
 	}))
 	t.Cleanup(hook.Close)
 	dir := t.TempDir()
-	admin, box, send := freePort(t), freePort(t), freePort(t)
+	admin, box, send := portOf(t, port.For(t)), portOf(t, port.For(t)), portOf(t, port.For(t))
 	conf, err := os.Create(filepath.Join(dir, "kannel.conf"))
 	if err != nil {
 		t.Fatal(err)
@@ -193,16 +194,6 @@ func magic(t *testing.T, name string) string {
 	}
 	t.Fatalf("no magic recipient %s", name)
 	return ""
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return portOf(t, ln.Addr().String())
 }
 
 // until asks again and again; other programs give no signal to wait for.

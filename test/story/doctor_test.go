@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/parley-messaging/parley/internal/port"
 )
 
 // A finding is one line of doctor --json.
@@ -39,7 +41,7 @@ func (p *place) doctor(args ...string) (found map[string]finding, code int) {
 // and database. What it says of providers is in app's TestCheck.
 func TestDoctor(t *testing.T) {
 	p := newPlace(t)
-	p.set("PARLEY_ADMIN", "http://"+freeAddr(t))
+	p.set("PARLEY_ADMIN", "http://"+port.For(t))
 	want := func(name, grade, remedy string, args ...string) {
 		t.Helper()
 		found, code := p.doctor(append([]string{"--offline"}, args...)...)
@@ -78,7 +80,7 @@ func TestDoctor(t *testing.T) {
 	for _, name := range []string{"LISTEN", "SANDBOX_WHATSAPP", "SANDBOX_SMPP", "SANDBOX_CONTROL"} {
 		d.set("PARLEY_"+name, "127.0.0.1:0")
 	}
-	admin := freeAddr(t)
+	admin := port.For(t)
 	d.set("PARLEY_ADMIN_LISTEN", admin)
 	d.set("PARLEY_DATA_DIR", filepath.Join(d.dir, "data", "demo"))
 	running := startDemo(t, d)
@@ -92,7 +94,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("a good demo: exit status %d, %+v", code, found)
 	}
 	// Without the admin address the API tells less, and doctor says so.
-	found, _ = d.doctor("--admin", "http://"+freeAddr(t))
+	found, _ = d.doctor("--admin", "http://"+port.For(t))
 	if f := found["workspace Aéroparley: providers"]; f.Grade != "warning" || found["connector Sandbox SMSC: health"].Grade != "ok" {
 		t.Errorf("by the API: %+v", found)
 	}

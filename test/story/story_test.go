@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/parley-messaging/parley/internal/port"
 )
 
 const passenger = "+33612345678"
@@ -177,7 +179,7 @@ func demoPlace(t *testing.T) *place {
 	t.Helper()
 	p := newPlace(t)
 	p.set("PARLEY_LISTEN", "127.0.0.1:0")
-	admin := freeAddr(t)
+	admin := port.For(t)
 	p.set("PARLEY_ADMIN_LISTEN", admin)
 	p.set("PARLEY_ADMIN", "http://"+admin)
 	for _, name := range []string{"WHATSAPP", "SMPP", "CONTROL"} {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -87,15 +86,6 @@ func eventually(t *testing.T, what string, so func() bool) {
 			t.Fatalf("it never came: %s", what)
 		}
 	}
-}
-
-// freeAddr gives an address nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { must(t, ln.Close()) }()
-	return ln.Addr().String()
 }
 
 // A place is a folder with an environment in which programs run.

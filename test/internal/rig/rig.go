@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -41,17 +40,6 @@ func Main(m *testing.M, use func(bin string)) int {
 	}
 	use(bin)
 	return m.Run()
-}
-
-// Addr gives a free address of this machine.
-func Addr(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // A Process is a program that runs, or ran.

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/parley-messaging/parley/internal/port"
 )
 
 // What the sandbox knows from the start.
@@ -36,16 +38,19 @@ type World struct {
 // NewWorld starts a sandbox. database is the URL nodes get; "" = SQLite.
 func NewWorld(t testing.TB, bin, database string) *World {
 	t.Helper()
-	w := &World{T: t, Bin: bin, Dir: t.TempDir(), Database: database, wa: Addr(t), smpp: Addr(t), control: Addr(t)}
+	w := &World{T: t, Bin: bin, Dir: t.TempDir(), Database: database, wa: port.For(t), smpp: port.For(t), control: port.For(t)}
 	w.Control = &Client{Base: "http://" + w.control, HTTP: &http.Client{Timeout: 30 * time.Second}}
 	w.Sandbox = Launch(t, w.log("sandbox"), nil, bin, "sandbox", "--whatsapp", w.wa, "--smpp", w.smpp, "--control", w.control,
 		"--account", "parley:sandbox:"+ShortCode, "--account", "second:sandbox:38124", "--account", "third:sandbox:38125", "--throughput", "0", "--read-after", "50ms", "--log-level", "warn")
-	Eventually(t, "the sandbox answers", 20*time.Second, func() bool { return w.Control.up("/stats") })
 	t.Cleanup(func() {
 		if t.Failed() {
 			w.ShowLogs(t)
 		}
 	})
+	Eventually(t, "the sandbox answers", 20*time.Second, func() bool { return !w.Sandbox.Alive() || w.Control.up("/stats") })
+	if !w.Sandbox.Alive() {
+		t.Fatal("the sandbox does not start")
+	}
 	return w
 }
 
@@ -86,7 +91,7 @@ type Node struct {
 // Node prepares a node that does not run yet. name is the name of its lease;
 // "" lets the program choose.
 func (w *World) Node(name string, args ...string) *Node {
-	n := &Node{W: w, Name: name, Args: args, addr: Addr(w.T), admin: Addr(w.T)}
+	n := &Node{W: w, Name: name, Args: args, addr: port.For(w.T), admin: port.For(w.T)}
 	// A connection dies with its server: keeping some would only make clients
 	// try dead ones first.
 	h := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16, DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext}}
