@@ -88,7 +88,7 @@ func (l *lane) reserve(r *record) *job {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped || l.held() || l.broken != nil || len(l.later) > 0 {
+	if l.stopped || l.held() || l.broken != nil || l.ripe(now) {
 		return nil
 	}
 	for p := 0; p <= min(int(j.priority), lanePriorities-1); p++ {

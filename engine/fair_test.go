@@ -156,10 +156,11 @@ func TestSendersShareAnAccount(t *testing.T) {
 func scan(s, format string, n *int) bool { _, err := fmt.Sscanf(s, format, n); return err == nil }
 
 // TestPairPace: a provider's limit for one person holds up that person alone,
-// and in order, also when later ones wait in the same lane.
+// and in order, also when later ones wait in the same lane. Texts to others still
+// go directly.
 func TestPairPace(t *testing.T) {
-	c := &turnstile{pairEvery: time.Hour}
-	w := newWorldOn(t, nil, c.open)
+	c, spy := &turnstile{pairEvery: time.Hour}, new(spyStore)
+	w := newWorldOn(t, func(s store.Store) engine.Store { spy.Store = s; return spy }, c.open)
 	account, senders := c.account(w, "BRAND")
 	for i, text := range []string{"a1", "a2", "a3", "b1"} {
 		w.send(from(senders[0], i/3, message.Service, text))
@@ -172,6 +173,14 @@ func TestPairPace(t *testing.T) {
 		w.eventually(want, func() bool { return len(c.order()) >= hour+2 })
 		w.send(from(senders[0], 10+hour, message.Marketing, "after")) // when it has gone, all that may go has gone
 		w.eventually("the lane is idle", func() bool { return slices.Contains(c.order(), "after") })
+		other := 100 * (hour + 1)
+		w.eventually("one to somebody else goes directly", func() bool { // a lane that looks into the store just then takes one the ordinary way
+			before, _ := spy.counts()
+			other++
+			w.send(from(senders[0], other, message.Marketing, "after"))
+			now, _ := spy.counts()
+			return now > before
+		})
 		came := slices.DeleteFunc(c.order(), func(s string) bool { return s == "after" })
 		if i := slices.Index(came, "b1"); i == 0 && len(came) > 1 {
 			came[0], came[1] = came[1], came[0] // two people's texts go in parallel

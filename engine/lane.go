@@ -173,13 +173,17 @@ func (l *lane) held() bool {
 
 // ripen queues again what waited for its pair's pace, before what came later.
 func (l *lane) ripen(now time.Time) {
-	if l.laterAt.IsZero() || now.Before(l.laterAt) {
+	if !l.ripe(now) {
 		return
 	}
 	waiting := l.later
 	l.later, l.laterAt = nil, time.Time{}
 	l.again(waiting)
 }
+
+// ripe reports whether one that waited for its pair's pace may go: until then
+// nobody but that pair waits for it.
+func (l *lane) ripe(now time.Time) bool { return !l.laterAt.IsZero() && !now.Before(l.laterAt) }
 
 // owe counts the messages a step is sent as beyond its first.
 func (l *lane) owe(j *job, n int, now time.Time) {
