@@ -138,14 +138,14 @@ func (s *Store) start(ctx context.Context) error {
 	if err := s.names.load(c); err != nil {
 		return err
 	}
-	if err := errors.Join(s.writer.loadMoves(), s.writer.loadEntries()); err != nil {
-		return err
-	}
 	// No other process has the file, so whoever held a lease is gone.
 	if !s.options.readOnly {
 		if err := c.q(`UPDATE leases SET expires_at = 0`).exec(); err != nil {
 			return err
 		}
+	}
+	if err := s.writer.load(); err != nil {
+		return err
 	}
 	s.readers = make(chan *conn, s.options.Readers)
 	for range s.options.Readers {
