@@ -148,7 +148,7 @@ func New(o Options) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.wire, e.cut = context.WithCancel(e.ctx)
 	e.onWire = deadline{parent: e.wire, after: sendTimeout}
-	e.refs.init(8 * o.Shards * o.Cache)
+	e.refs.init(refsOfCache * o.Shards * o.Cache)
 	for range o.Shards {
 		e.shards = append(e.shards, newShard(e))
 	}

@@ -35,28 +35,32 @@ func (g *group) one(err error) {
 	}
 }
 
+// refsOfCache is how many open refs are held for each delivery that may be whole
+// in memory, 131,072 in all: what an operator answers within some ten seconds. A
+// ref takes a tenth of a delivery, and a receipt that has to ask the store keeps
+// its place in the operator's window until it was answered.
+const refsOfCache = 32
+
 // A refCache holds open refs of recent attempts, so that most receipts need no
 // look-up. What it misses is in the store. A key is made with the id of its
 // connector: none stands for two.
 type refCache struct {
 	mu    sync.Mutex
-	limit int
-	refs  map[message.RefKey]heldRef
-	ring  []message.RefKey // the last ones put
-	next  int
+	most  int // refs held; those that came first leave, half of them at once
+	young map[message.RefKey]heldRef
+	old   map[message.RefKey]heldRef // no key of young
 }
 
+// A heldRef takes 36 bytes with its key, and no pointer.
 type heldRef struct {
 	message message.MessageID
-	slot    uint32 // in the ring
 	attempt uint16
 	step    uint8
 	part    uint8
 }
 
-func (c *refCache) init(limit int) {
-	c.refs = make(map[message.RefKey]heldRef)
-	c.limit = limit
+func (c *refCache) init(most int) {
+	c.young, c.most = make(map[message.RefKey]heldRef), most
 }
 
 func (c *refCache) put(r store.OpenRef) {
@@ -65,29 +69,17 @@ func (c *refCache) put(r store.OpenRef) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	held := heldRef{message: r.Message, attempt: r.Attempt, step: r.Step, part: r.Part}
-	if old, ok := c.refs[r.Key]; ok {
-		held.slot = old.slot
-		c.refs[r.Key] = held
-		return
+	if len(c.young) >= c.most/2 {
+		c.old, c.young = c.young, make(map[message.RefKey]heldRef)
 	}
-	if len(c.ring) < c.limit {
-		held.slot = uint32(len(c.ring))
-		c.ring = append(c.ring, r.Key)
-	} else {
-		held.slot = uint32(c.next)
-		if old := c.ring[c.next]; c.refs[old].slot == held.slot {
-			delete(c.refs, old)
-		}
-		c.ring[c.next] = r.Key
-		c.next = (c.next + 1) % c.limit
-	}
-	c.refs[r.Key] = held
+	delete(c.old, r.Key)
+	c.young[r.Key] = heldRef{message: r.Message, attempt: r.Attempt, step: r.Step, part: r.Part}
 }
 
 func (c *refCache) drop(n store.RefName) {
 	c.mu.Lock()
-	delete(c.refs, n.Key)
+	delete(c.young, n.Key)
+	delete(c.old, n.Key)
 	c.mu.Unlock()
 }
 
@@ -96,7 +88,11 @@ func (c *refCache) any(a *account, keys []message.RefKey) (store.OpenRef, bool) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, k := range keys {
-		if r, ok := c.refs[k]; ok {
+		r, ok := c.young[k]
+		if !ok {
+			r, ok = c.old[k]
+		}
+		if ok {
 			return store.OpenRef{
 				RefName: store.RefName{Connector: a.id, Key: k}, Workspace: a.ws,
 				Message: r.message, Step: r.step, Attempt: r.attempt, Part: r.part,

@@ -90,11 +90,11 @@ func (s *Store) Defer(ctx context.Context, id message.EventID, why string, until
 func (s *Store) Match(ctx context.Context, items []*store.Lookup) ([]store.Matched, error) {
 	results := make([]store.Matched, len(items))
 	err := s.write(ctx, len(items), func(w *writer) error {
-		if err := w.catchUpRefs(); err != nil {
-			return err
-		}
 		for i, l := range items {
-			var err error
+			err := w.catchUpNamed(l)
+			if err != nil {
+				return err
+			}
 			if results[i], err = s.match(w.c, l); err != nil {
 				return err
 			}
@@ -175,10 +175,11 @@ func (s *Store) Rematch(ctx context.Context, now time.Time, limit int) (found []
 			if !there {
 				continue
 			}
-			if err := w.catchUpRefs(); err != nil {
+			l := lookup(&p)
+			if err := w.catchUpNamed(l); err != nil {
 				return err
 			}
-			m, err := s.match(w.c, lookup(&p))
+			m, err := s.match(w.c, l)
 			if err != nil {
 				return err
 			}

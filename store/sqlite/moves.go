@@ -224,6 +224,22 @@ func (w *writer) catchUpRefs() error {
 	return nil
 }
 
+// catchUpNamed writes the refs that a lookup names: there is hardly ever one, and
+// the others may be closed before they need a row.
+func (w *writer) catchUpNamed(l *store.Lookup) error {
+	connector := w.names.find(l.Connector)
+	for _, k := range l.Keys {
+		key := refKey{connector, k}
+		for _, r := range w.moves.refs[key] {
+			if err := w.writeRef(r); err != nil {
+				return err
+			}
+		}
+		delete(w.moves.refs, key)
+	}
+	return nil
+}
+
 func (w *writer) writeRow(m *move) error {
 	row := m.rowOf()
 	m.written = true

@@ -32,6 +32,9 @@ func TestStopWhileLate(t *testing.T) {
 					} else {
 						sh.move(t, sh.order[draw.IntN(len(sh.order))])
 					}
+					if open := slices.SortedFunc(maps.Keys(sh.open), func(a, b message.MessageID) int { return bytes.Compare(a[:], b[:]) }); len(open) > 0 && draw.IntN(4) == 0 {
+						sh.find(t, sh.s, "moving", open[draw.IntN(len(open))])
+					}
 				}
 				sh.join(t)
 				indexes := slices.SortedFunc(maps.Keys(sh.whose), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
@@ -67,6 +70,45 @@ func TestStopWhileLate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFindWhileLate: what a receipt names is found, and only that is written; a
+// receipt about nothing known writes no ref at all.
+func TestFindWhileLate(t *testing.T) {
+	sh := newShop(t, 100)
+	for i := range 10 {
+		sh.accept(t, sh.people[i%5])
+		sh.move(t, sh.order[i])
+		sh.move(t, sh.order[i])
+	}
+	written := func() int {
+		var n int64
+		if err := sh.s.read(t.Context(), func(c *conn) (err error) {
+			n, err = c.count(`SELECT count(*) FROM refs`)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	found, err := sh.s.Match(t.Context(), []*store.Lookup{{Workspace: sh.ws, Connector: sh.connector, Keys: []message.RefKey{{1}}}})
+	if err != nil || found[0].Found || written() != 0 {
+		t.Fatalf("a stranger: %+v, %v; %d refs written", found, err, written())
+	}
+	for i := range 3 {
+		sh.find(t, sh.s, "late", sh.order[i])
+		if n := written(); n != i+1 {
+			t.Fatalf("%d refs written, want %d", n, i+1)
+		}
+	}
+	for _, id := range sh.order {
+		sh.move(t, id) // closes both kinds
+	}
+	if n := written(); n != 0 {
+		t.Errorf("%d refs are open at the end", n)
+	}
+	var s store.Store = sh.s
+	sh.check(t, &s, "at the end")
 }
 
 // TestRollbackWhileLate lets groups fail among changes that are late.

@@ -168,11 +168,8 @@ func (sh *shop) check(t *testing.T, s *store.Store, name string) {
 	if !maps.Equal(b.States, states) || b.Orphans != 0 || b.Ready != int64(len(ready)) || b.OpenRefs != int64(len(sh.open)) || b.Accepted != int64(len(sh.order)) {
 		t.Fatalf("%s: want %v, ready %d, open %d; books %+v", name, states, len(ready), len(sh.open), b)
 	}
-	for id, ref := range sh.open {
-		found, err := (*s).Match(ctx, []*store.Lookup{{Workspace: sh.ws, Connector: sh.connector, Keys: []message.RefKey{ref.Key}}})
-		if err != nil || !found[0].Found || found[0].Ref.Message != id {
-			t.Fatalf("%s: the ref of a message is not found: %+v, %v", name, found, err)
-		}
+	for id := range sh.open {
+		sh.find(t, *s, name, id)
 	}
 	for index, who := range sh.whose {
 		found, err := (*s).Resolve(ctx, sh.ws, [][16]byte{index})
@@ -199,6 +196,15 @@ func (sh *shop) check(t *testing.T, s *store.Store, name string) {
 				t.Fatalf("%s: listed: %s", name, diff)
 			}
 		}
+	}
+}
+
+// find asks a store what a receipt is about that names the open ref of a message.
+func (sh *shop) find(t *testing.T, s store.Store, name string, id message.MessageID) {
+	t.Helper()
+	found, err := s.Match(t.Context(), []*store.Lookup{{Workspace: sh.ws, Connector: sh.connector, Keys: []message.RefKey{{}, sh.open[id].Key}}})
+	if err != nil || !found[0].Found || found[0].Ref.Message != id {
+		t.Fatalf("%s: the ref of a message is not found: %+v, %v", name, found, err)
 	}
 }
 
