@@ -36,10 +36,10 @@ func (g *group) one(err error) {
 }
 
 // refsOfCache is how many open refs are held for each delivery that may be whole
-// in memory, 131,072 in all: what an operator answers within some ten seconds. A
-// ref takes a tenth of a delivery, and a receipt that has to ask the store keeps
-// its place in the operator's window until it was answered.
-const refsOfCache = 32
+// in memory, 65,536 in all, as many as are sent in some five seconds. A ref takes a
+// tenth of a packed delivery, and a receipt that has to ask the store keeps its
+// place in the operator's window until it was answered.
+const refsOfCache = 16
 
 // A refCache holds open refs of recent attempts, so that most receipts need no
 // look-up. What it misses is in the store. A key is made with the id of its
