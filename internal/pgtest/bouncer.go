@@ -51,7 +51,7 @@ func (s *Server) Bouncer(t testing.TB, program string) *Bouncer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	b := &Bouncer{t: t, dir: dir, port: number(port.For(t))}
+	b := &Bouncer{t: t, dir: dir, port: portOf(port.For(t))}
 	b.line = append(append([]string{"sh", "-c", leash, "sh"}, s.as...), path, filepath.Join(dir, "pgbouncer.ini"))
 	b.write("users", "\"postgres\" \"\"\n")
 	b.configure(s)

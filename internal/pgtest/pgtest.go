@@ -164,12 +164,12 @@ func (s *Server) stand() error {
 	if err != nil {
 		return err
 	}
-	s.port, s.release = number(address), release
+	s.port, s.release = portOf(address), release
 	return nil
 }
 
-// number is the port of an address.
-func number(address string) int {
+// portOf is the port of an address.
+func portOf(address string) int {
 	_, text, _ := net.SplitHostPort(address) // ours: well formed
 	n, _ := strconv.Atoi(text)
 	return n
