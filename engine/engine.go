@@ -73,7 +73,7 @@ type Options struct {
 
 	Policy     flow.Policy
 	Shards     int           // workers that own deliveries; 0 = 4
-	Cache      int           // deliveries kept in memory by each shard, and four times as many packed; 0 = 1024
+	Cache      int           // deliveries kept in memory by each shard, four times as many packed, and 24 times as many open refs; 0 = 1024
 	Queue      int           // messages kept in memory by each lane; 0 = 8000
 	Intake     int           // messages being taken in at once, of all tenants; 0 = 256
 	LeaseFor   time.Duration // of a connector account; 0 = 6 s

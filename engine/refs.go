@@ -36,10 +36,10 @@ func (g *group) one(err error) {
 }
 
 // refsOfCache is how many open refs are held for each delivery that may be whole
-// in memory, 65,536 in all, as many as are sent in some five seconds. A ref takes a
-// tenth of a packed delivery, and a receipt that has to ask the store keeps its
-// place in the operator's window until it was answered.
-const refsOfCache = 16
+// in memory, 98,304 in all, which take 8 MB where so many are open. A receipt that
+// has to ask the store keeps its place in the operator's window until then, so that
+// more stay open: see docs/benchmarks.md, 2026-11-27, late.
+const refsOfCache = 24
 
 // A refCache holds open refs of recent attempts, so that most receipts need no
 // look-up. What it misses is in the store. A key is made with the id of its

@@ -81,16 +81,7 @@ func TestFindWhileLate(t *testing.T) {
 		sh.move(t, sh.order[i])
 		sh.move(t, sh.order[i])
 	}
-	written := func() int {
-		var n int64
-		if err := sh.s.read(t.Context(), func(c *conn) (err error) {
-			n, err = c.count(`SELECT count(*) FROM refs`)
-			return err
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return int(n)
-	}
+	written := func() int { return int(rows(t, sh.s, `SELECT count(*) FROM refs`)) }
 	found, err := sh.s.Match(t.Context(), []*store.Lookup{{Workspace: sh.ws, Connector: sh.connector, Keys: []message.RefKey{{1}}}})
 	if err != nil || found[0].Found || written() != 0 {
 		t.Fatalf("a stranger: %+v, %v; %d refs written", found, err, written())
