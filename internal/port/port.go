@@ -38,20 +38,30 @@ func Take() (address string, release func() error, err error) {
 	first := rand.IntN(to - from) // another process begins elsewhere
 	for i := range to - from {
 		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(from+(first+i)%(to-from)))
-		// The socket of UDP is the lock: the kernel takes it back however the
-		// process ends, and a program that listens by TCP never meets it.
-		lock, err := net.ListenPacket("udp4", address)
-		if err != nil {
-			continue
+		if release, ok := take(address); ok {
+			return address, release, nil
 		}
-		if ln, err := net.Listen("tcp4", address); err == nil {
-			if err = ln.Close(); err == nil {
-				return address, lock.Close, nil
-			}
-		}
-		_ = lock.Close() // nobody was told of it
 	}
 	return "", nil, fmt.Errorf("ports %d to %d: %w", from, to-1, ErrNone)
+}
+
+// take takes the port of one address, if it is free. The socket of UDP is the
+// lock: the kernel takes it back however the process ends, and a program that
+// listens by TCP never meets it.
+func take(address string) (release func() error, ok bool) {
+	lock, err := net.ListenPacket("udp4", address)
+	if err != nil {
+		return nil, false
+	}
+	ln, err := net.Listen("tcp4", address)
+	if err == nil {
+		err = ln.Close()
+	}
+	if err != nil {
+		_ = lock.Close() // nobody was told of it
+		return nil, false
+	}
+	return lock.Close, true
 }
 
 // between gives the range to take from, [from, to), beside the range of

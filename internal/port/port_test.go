@@ -73,24 +73,34 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// A port that was given back may be given again; one that something listens on
-// is not.
+// A port is taken once, not while something listens on it, and again after it
+// was given back.
 func TestRelease(t *testing.T) {
 	address, release, err := Take()
 	if err != nil {
 		t.Fatal(err)
 	}
-	held := func() bool {
-		c, err := net.ListenPacket("udp4", address)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err != nil
+	if _, ok := take(address); ok {
+		t.Errorf("%s is given twice", address)
 	}
-	if !held() {
-		t.Errorf("%s is not held", address)
+	if err := release(); err != nil {
+		t.Fatal(err)
 	}
-	if err := release(); err != nil || held() {
-		t.Errorf("%s is held after its release, %v", address, err)
+	ln, err := net.Listen("tcp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := take(address); ok {
+		t.Errorf("%s is given while something listens on it", address)
+	}
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	release, ok := take(address)
+	if !ok {
+		t.Fatalf("%s is not free after its release", address)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
 	}
 }
